@@ -1,0 +1,105 @@
+use serde::{Deserialize, Serialize};
+
+/// What can go wrong with a request or a command: the one list, with its HTTP status and whether
+/// doing the same again makes sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorCode {
+    /// 400: the channel's name is not one.
+    BadChannel,
+    /// 400: a cursor is not of the form `epoch.offset`.
+    BadCursor,
+    /// 400: a parameter or header has a value it cannot have.
+    BadParameter,
+    /// 400: the body is not what its content type says.
+    BadBody,
+    /// 400: the idempotency key is empty, too long or not printable.
+    BadKey,
+    /// 400: a frame on `/live` is not a command.
+    BadFrame,
+    /// 400: more channels than one subscription may have.
+    TooManyChannels,
+    /// 403: the page that asks is from another origin.
+    ForbiddenOrigin,
+    /// 403: the server listens on loopback and was asked for under a foreign name.
+    ForbiddenHost,
+    /// 404: nothing lives at this path.
+    NotFound,
+    /// 405: the path does not take this method.
+    MethodNotAllowed,
+    /// 408: the rest of the request did not arrive in time.
+    Timeout,
+    /// 413: the body is larger than `--max-message`.
+    TooLarge,
+    /// 415: the body is in a character set other than UTF-8.
+    UnsupportedCharset,
+    /// 422: the key was used within ten minutes for another body.
+    KeyConflict,
+    /// 500: a defect of the server.
+    Internal,
+    /// 503: the server is stopping or too busy; nothing was stored.
+    Unavailable,
+    /// 503: nobody knows whether the message was stored; send it again with the same key.
+    Unknown,
+    /// 507: the disk is full; nothing was stored.
+    StoreFull,
+}
+
+impl ErrorCode {
+    /// The HTTP status that goes with it.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::BadChannel
+            | Self::BadCursor
+            | Self::BadParameter
+            | Self::BadBody
+            | Self::BadKey
+            | Self::BadFrame
+            | Self::TooManyChannels => 400,
+            Self::ForbiddenOrigin | Self::ForbiddenHost => 403,
+            Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::Timeout => 408,
+            Self::TooLarge => 413,
+            Self::UnsupportedCharset => 415,
+            Self::KeyConflict => 422,
+            Self::Internal => 500,
+            Self::Unavailable | Self::Unknown => 503,
+            Self::StoreFull => 507,
+        }
+    }
+
+    /// Whether the same request may succeed later, unchanged (with the same idempotency key).
+    pub fn is_temporary(self) -> bool {
+        matches!(self, Self::Timeout | Self::Unavailable | Self::Unknown | Self::StoreFull)
+    }
+}
+
+/// Every error over HTTP: `{"error":{"code","message"}}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// What went wrong.
+    pub error: ErrorDetail,
+}
+
+/// What went wrong, for programs and for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorDetail {
+    /// For programs.
+    pub code: ErrorCode,
+    /// For people: what happened and what to do.
+    pub message: String,
+}
+
+/// WebSocket close codes (RFC 6455 section 7.4). 1000 to 1015: come back, after 1008 and 1009 changed;
+/// 4000 to 4499 would mean: come back; 4500 to 4999: do not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum CloseCode {
+    /// The server is going away; come back.
+    GoingAway = 1001,
+    /// A frame was larger than the server takes.
+    TooLarge = 1009,
+    /// The server failed; come back.
+    Internal = 1011,
+}

@@ -1,0 +1,140 @@
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::{fmt, str::FromStr};
+
+const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+/// 36^12 fits a u64.
+const EPOCH_CHARS: usize = 12;
+
+/// One life of a log: a fresh one at every start. Written in base 36, lower case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Epoch(u64);
+
+impl Epoch {
+    /// An epoch from random bits; six characters or so.
+    pub fn from_random(bits: u64) -> Self {
+        const SPAN: u64 = 36u64.pow(6) - 36u64.pow(5);
+        Self(36u64.pow(5) + bits % SPAN)
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = [0u8; 13];
+        let mut at = text.len();
+        let mut rest = self.0;
+        loop {
+            at -= 1;
+            text[at] = DIGITS[(rest % 36) as usize];
+            rest /= 36;
+            if rest == 0 {
+                break;
+            }
+        }
+        f.write_str(std::str::from_utf8(&text[at..]).unwrap_or_default())
+    }
+}
+
+impl FromStr for Epoch {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let canonical = !text.is_empty() && text.len() <= EPOCH_CHARS && (text == "0" || !text.starts_with('0'));
+        if !canonical {
+            return Err(IdError);
+        }
+        text.bytes()
+            .try_fold(0u64, |value, byte| {
+                let digit = DIGITS.iter().position(|d| *d == byte)?;
+                Some(value * 36 + digit as u64)
+            })
+            .map(Self)
+            .ok_or(IdError)
+    }
+}
+
+/// `epoch.offset`: the id of a message, and a reader's cursor: "I have everything up to here".
+/// Opaque to clients; they keep the last one and send it back.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Id {
+    /// The life of the log in which this id was made.
+    pub epoch: Epoch,
+    /// The place in the log; only grows, shared by all channels.
+    pub offset: u64,
+}
+
+/// The text is not of the form `epoch.offset`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an id: ids look like k3x9ab.1042 and come from messages and answers")]
+pub struct IdError;
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.epoch, self.offset)
+    }
+}
+
+impl fmt::Debug for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Id {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let (epoch, offset) = text.split_once('.').ok_or(IdError)?;
+        let canonical =
+            offset.bytes().all(|b| b.is_ascii_digit()) && !offset.is_empty() && (offset == "0" || !offset.starts_with('0'));
+        if !canonical {
+            return Err(IdError);
+        }
+        let offset: u64 = offset.parse().map_err(|_| IdError)?;
+        // Stores keep offsets as signed 64-bit numbers.
+        if offset > i64::MAX as u64 {
+            return Err(IdError);
+        }
+        Ok(Self { epoch: epoch.parse()?, offset })
+    }
+}
+
+impl Serialize for Id {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn round_trip(bits in any::<u64>(), offset in 0..=i64::MAX as u64) {
+            let id = Id { epoch: Epoch::from_random(bits), offset };
+            prop_assert_eq!(id.to_string().parse::<Id>().unwrap(), id);
+        }
+
+        #[test]
+        fn what_parses_prints_the_same(text in "[a-z0-9]{1,14}\\.[0-9]{1,21}") {
+            if let Ok(id) = text.parse::<Id>() {
+                prop_assert_eq!(id.to_string(), text);
+            }
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for text in ["", ".", "k3", "k3.", ".5", "k3.x", "k3.1.2", "K3.1", "k3.-1", "k3.01", "k3.+1", "k3.99999999999999999999"] {
+            assert_eq!(text.parse::<Id>(), Err(IdError), "{text}");
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! The words on the wire. Pure: text in, values out; no I/O, no clock.
+//!
+//! - [`ChannelName`]: a name, checked once at the edge.
+//! - [`Id`]: `epoch.offset`, the id of a message and a reader's cursor.
+//! - [`Message`] and its [`Body`]: one entry of a channel.
+//! - [`Frame`]: what a server sends; [`Command`]: what a client sends on `/live`.
+//! - [`ErrorCode`] and [`CloseCode`]: the one list of what can go wrong.
+//! - [`limits`]: every bound, with what it protects.
+
+mod body;
+mod error;
+mod frame;
+mod id;
+mod json;
+pub mod limits;
+mod message;
+mod name;
+mod time;
+
+pub use body::{Body, BodyError, ContentKind, MediaType};
+pub use error::{CloseCode, ErrorBody, ErrorCode, ErrorDetail};
+pub use frame::{Ack, ChannelEntry, Command, CommandError, Frame, FrameError, Missed, MissedReason, PublishCommand, Ref};
+pub use id::{Epoch, Id, IdError};
+pub use json::{check_json, compact_json};
+pub use message::{Kind, Message, Sender};
+pub use name::{ChannelName, NameError};
+pub use time::{Time, TimeError};

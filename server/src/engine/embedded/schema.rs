@@ -1,0 +1,104 @@
+//! The store's layout. One file, readable with any SQLite browser.
+
+use app::wire::Epoch;
+use rusqlite::{Connection, OpenFlags};
+use std::path::Path;
+
+/// Written to `PRAGMA user_version`; a store with a higher one was made by a newer Baro.
+pub(super) const VERSION: i64 = 1;
+/// Below it SQLite has a race that can corrupt the write-ahead log.
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// Messages are clustered by offset; channels, epochs and keys are small tables beside them.
+/// - `channels.last`: offset of the newest message ever stored; `floor`: everything at or below it may be gone.
+/// - `epochs.last`: the last offset given out in that epoch, written in the same transaction as the messages,
+///   so that no offset is ever given out twice.
+/// - `messages.encoding`: 0 text, 1 JSON, 2 binary; `kind`: 0 person, 1 program.
+/// - `keys`: idempotency keys of the last ten minutes.
+const SCHEMA: &str = "
+CREATE TABLE epochs(seq INTEGER PRIMARY KEY AUTOINCREMENT, epoch TEXT NOT NULL UNIQUE, last INTEGER NOT NULL);
+CREATE TABLE channels(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, last INTEGER NOT NULL,
+  floor INTEGER NOT NULL DEFAULT 0, floor_time INTEGER);
+CREATE INDEX channels_last ON channels(last);
+CREATE TABLE messages(offset INTEGER PRIMARY KEY, channel INTEGER NOT NULL, prev INTEGER, time INTEGER NOT NULL,
+  from_id TEXT NOT NULL, from_name TEXT NOT NULL, kind INTEGER NOT NULL, key TEXT,
+  encoding INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE UNIQUE INDEX messages_channel ON messages(channel, offset);
+CREATE TABLE keys(channel INTEGER NOT NULL, key TEXT NOT NULL, at INTEGER NOT NULL, offset INTEGER NOT NULL,
+  digest BLOB NOT NULL, PRIMARY KEY(channel, key)) WITHOUT ROWID;
+CREATE INDEX keys_at ON keys(at);
+";
+
+/// Why the store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The folder cannot be made or read.
+    #[error("the data folder cannot be used: {0}")]
+    Folder(#[from] std::io::Error),
+    /// Another process has it.
+    #[error("the data folder {0} is in use by another Baro; stop that one, or choose another with --data")]
+    Locked(String),
+    /// SQLite says no.
+    #[error("the store cannot be opened: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// A newer Baro wrote it.
+    #[error("the store has schema version {found}, this Baro knows up to {VERSION}; use a newer Baro")]
+    Newer {
+        /// What the file says.
+        found: i64,
+    },
+    /// The linked SQLite is too old.
+    #[error("SQLite {0} is too old: below 3.51.3 it can corrupt its write-ahead log")]
+    OldSqlite(&'static str),
+}
+
+/// How hard a commit is pushed to the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Fsync {
+    /// Every commit: an acknowledged message survives power loss.
+    Always,
+    /// At checkpoints: it survives `kill -9`; power loss may take the last seconds.
+    Interval,
+    /// Never: the operating system decides.
+    Never,
+}
+
+pub(super) fn open_writer(path: &Path, fsync: Fsync) -> Result<Connection, OpenError> {
+    if rusqlite::version_number() < OLDEST_SQLITE {
+        return Err(OpenError::OldSqlite(rusqlite::version()));
+    }
+    let connection = Connection::open(path)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    let synchronous = match fsync {
+        Fsync::Always => "FULL",
+        Fsync::Interval => "NORMAL",
+        Fsync::Never => "OFF",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    match found {
+        0 => connection.execute_batch(&format!("BEGIN;{SCHEMA}PRAGMA user_version={VERSION};COMMIT;"))?,
+        VERSION => {}
+        found => return Err(OpenError::Newer { found }),
+    }
+    Ok(connection)
+}
+
+pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    Ok(connection)
+}
+
+/// The epochs recorded so far, in the order of the starts.
+pub(super) fn epochs(connection: &Connection) -> rusqlite::Result<Vec<(Epoch, u64)>> {
+    let mut statement = connection.prepare("SELECT epoch, last FROM epochs ORDER BY seq")?;
+    let rows = statement.query_map([], |row| {
+        let epoch: String = row.get(0)?;
+        Ok((epoch.parse::<Epoch>().ok(), row.get::<_, u64>(1)?))
+    })?;
+    rows.filter_map(|row| row.map(|(epoch, last)| epoch.map(|epoch| (epoch, last))).transpose()).collect()
+}

@@ -1,0 +1,189 @@
+//! The engine: orders, keeps and spreads messages.
+//!
+//! # Contract
+//!
+//! 1. Every stored message gets its offset from one counter that only grows, whatever its channel. Offsets
+//!    may skip and are never reused, not after trimming and not after a restart.
+//! 2. [`Engine::append`] appends, makes durable, hands the message to the [`Tail`], and only then resolves.
+//!    Nobody sees a message that could still be lost.
+//! 3. The tail gets every stored message exactly once, in offset order, from one thread at a time.
+//! 4. The same idempotency key in a channel within ten minutes with the same body resolves to the first
+//!    message's id with `duplicate`, and nothing is stored; with another body it is
+//!    [`AppendError::KeyConflict`].
+//! 5. A message's `prev` is the id of the message stored before it in its channel, fixed when it is appended.
+//! 6. [`Engine::read`] returns a channel's messages in offset order with nothing left out between them, and
+//!    the channel's floor as of the same moment: everything at or below it may be gone.
+//! 7. Trimming moves the floor before the rows go.
+//! 8. A failed append stored nothing, except [`AppendError::Unknown`], which promises neither.
+//!
+//! The suite in `conformance.rs` holds every engine to these clauses.
+
+#[cfg(test)]
+mod conformance;
+pub mod embedded;
+mod lineage;
+pub mod memory;
+
+pub use lineage::{Lineage, Resolved};
+
+use app::wire::{Body, ChannelName, Id, Message, Sender, Time};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+
+/// A place in the log.
+pub type Offset = u64;
+
+/// A message that is to be stored.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// Where to.
+    pub channel: ChannelName,
+    /// Who sends it.
+    pub from: Sender,
+    /// What it says.
+    pub body: Body,
+    /// Idempotency key.
+    pub key: Option<String>,
+}
+
+impl Draft {
+    /// Tells bodies apart under one key.
+    fn digest(&self) -> [u8; 32] {
+        let kind = match self.body {
+            Body::Text(_) => b't',
+            Body::Json(_) => b'j',
+            Body::Binary(_) => b'b',
+        };
+        Sha256::new_with_prefix([kind]).chain_update(self.body.as_bytes()).finalize().into()
+    }
+}
+
+/// A message as it is kept and shared: encoded once, its bytes used by every reader.
+#[derive(Debug)]
+pub struct Stored {
+    /// The message.
+    pub message: Message,
+    /// Its frame: JSON on one line.
+    pub frame: Bytes,
+}
+
+impl Stored {
+    /// Encodes a message.
+    pub fn new(message: Message) -> Arc<Self> {
+        let frame = serde_json::to_vec(&message).expect("a checked body is JSON").into();
+        Arc::new(Self { message, frame })
+    }
+
+    /// Its place in the log.
+    pub fn offset(&self) -> Offset {
+        self.message.id.offset
+    }
+
+    /// What it costs to keep, roughly.
+    pub fn weight(&self) -> usize {
+        self.frame.len() + self.message.body.as_bytes().len() + 256
+    }
+}
+
+/// What an append came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The message's id.
+    pub id: Id,
+    /// When it was stored.
+    pub time: Time,
+    /// It was there already, under the same key.
+    pub duplicate: bool,
+}
+
+/// Why a message was not stored.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// The key was used for another body.
+    #[error("this idempotency key was used for another body less than ten minutes ago")]
+    KeyConflict,
+    /// No room.
+    #[error("the disk is full; nothing was stored, try again when there is room")]
+    Full,
+    /// The engine has stopped.
+    #[error("the store is closed; nothing was stored")]
+    Closed,
+    /// The commit's outcome is not known.
+    #[error("it is not known whether the message was stored; send it again with the same key")]
+    Unknown,
+    /// The store failed.
+    #[error("the store failed and nothing was stored: {0}")]
+    Store(String),
+}
+
+/// Why nothing could be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the store cannot be read: {0}")]
+pub struct ReadError(pub String);
+
+/// Messages of one channel, in order.
+#[derive(Debug, Default)]
+pub struct Slice {
+    /// Oldest first, nothing left out between them.
+    pub messages: Vec<Arc<Stored>>,
+    /// There is more before `up_to`.
+    pub more: bool,
+    /// Everything at or below it may be gone.
+    pub floor: Offset,
+    /// When the message at the floor was stored, if that is known.
+    pub floor_time: Option<Time>,
+}
+
+/// Which messages to read.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// Of this channel.
+    pub channel: ChannelName,
+    /// Past this offset.
+    pub after: Offset,
+    /// Up to and with this one.
+    pub up_to: Offset,
+    /// At most so many.
+    pub limit: usize,
+    /// At most so many bytes, but at least one message.
+    pub bytes: usize,
+}
+
+/// Where stored messages go: the dispatcher.
+pub trait Tail: Send + Sync {
+    /// Called once before anything else: where the log ends, and the channels and times of recent
+    /// messages, newest first.
+    fn begin(&self, head: Offset, recent: Vec<(ChannelName, Time)>);
+    /// Newly stored messages in offset order. Must not block.
+    fn dispatch(&self, batch: &[Arc<Stored>]);
+}
+
+/// Orders, keeps and spreads messages. The contract is this module's documentation.
+pub trait Engine: Send + Sync {
+    /// Stores a message and resolves when it is durable and dispatched.
+    fn append(&self, draft: Draft) -> BoxFuture<'_, Result<Appended, AppendError>>;
+    /// Reads messages of one channel forwards.
+    fn read(&self, query: Query) -> BoxFuture<'_, Result<Slice, ReadError>>;
+    /// The offsets of a channel's newest `limit` messages up to `up_to`, oldest first.
+    fn offsets(
+        &self,
+        channel: ChannelName,
+        up_to: Offset,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<Offset>, ReadError>>;
+    /// The last messages of the channels that have one past `after`, newest first.
+    fn channels(&self, after: Offset, limit: usize) -> BoxFuture<'_, Result<Vec<Arc<Stored>>, ReadError>>;
+    /// Drops the channel's messages stored before `older_than`; resolves to how many went.
+    fn trim(&self, channel: ChannelName, older_than: Time) -> BoxFuture<'_, Result<u64, AppendError>>;
+    /// The epochs of this log.
+    fn lineage(&self) -> &Lineage;
+    /// Stops taking appends and waits until those taken are durable.
+    fn close(&self) -> BoxFuture<'_, ()>;
+}
+
+/// A fresh random epoch: every start of every engine takes one.
+fn fresh_epoch() -> app::wire::Epoch {
+    app::wire::Epoch::from_random(getrandom::u64().expect("the system has random numbers"))
+}

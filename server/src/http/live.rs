@@ -1,0 +1,29 @@
+//! `GET /live?channels=a,b`: many channels at once.
+
+use super::{
+    App, HttpError, channel,
+    negotiate::{Answer, Asked, is_upgrade},
+    params::Reading,
+};
+use crate::session::{Input, channel_set};
+use app::wire::ErrorCode;
+use axum::{
+    extract::{Request, State},
+    response::Response,
+};
+
+pub(super) async fn get(State(app): State<App>, request: Request) -> Result<Response, HttpError> {
+    let asked = Asked::from_request(&app, &request);
+    let reading = Reading::parse(&asked.uri, &asked.headers)?;
+    let channels = channel_set(reading.channels.iter().map(String::as_str))?;
+    if is_upgrade(&asked.headers) {
+        return channel::upgrade(&app, &asked, request, channels, reading, Input::Commands).await;
+    }
+    if channels.is_empty() {
+        return Err(HttpError::new(ErrorCode::BadParameter, "say which channels: /live?channels=a,b"));
+    }
+    match reading.answer.unwrap_or(asked.answer) {
+        Answer::Sse => channel::stream(&app, channels, &reading).await,
+        Answer::Json | Answer::Html => channel::json(&app, channels, &reading).await,
+    }
+}

@@ -1,0 +1,185 @@
+//! What kind of answer a request wants, and who asks.
+
+use super::{App, serve::Peer, visitor::Visitor};
+use app::{page::Lang, wire::Sender};
+use axum::{
+    extract::Request,
+    http::{HeaderMap, Uri, header, request::Parts},
+};
+
+/// What kind of answer a request wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The page.
+    Html,
+    /// A stream of events.
+    Sse,
+    /// JSON.
+    Json,
+}
+
+impl Answer {
+    /// `text/html` listed: the page; `text/event-stream` listed: SSE; anything else: JSON.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let listed = |wanted: &str| {
+            headers
+                .get_all(header::ACCEPT)
+                .iter()
+                .filter_map(|value| value.to_str().ok())
+                .flat_map(|value| value.split(','))
+                .any(|item| names(item, wanted))
+        };
+        if listed("text/html") {
+            Self::Html
+        } else if listed("text/event-stream") {
+            Self::Sse
+        } else {
+            Self::Json
+        }
+    }
+}
+
+/// Whether an item of `Accept` names a type, and not with weight zero.
+fn names(item: &str, wanted: &str) -> bool {
+    let mut parts = item.split(';').map(str::trim);
+    let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(wanted));
+    let refused = parts.any(|part| {
+        part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")).and_then(|q| q.parse::<f32>().ok()) == Some(0.0)
+    });
+    named && !refused
+}
+
+/// Whether the request asks to become a WebSocket.
+pub(super) fn is_upgrade(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::UPGRADE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.split(',').any(|item| item.trim().eq_ignore_ascii_case("websocket")))
+}
+
+/// What is known of a request before its parameters are read.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// What kind of answer it wants.
+    pub answer: Answer,
+    /// Who asks, if it is a visitor.
+    pub visitor: Option<Visitor>,
+    /// Where it comes from.
+    pub peer: Peer,
+    /// What it asked for.
+    pub uri: Uri,
+    /// All of its headers.
+    pub headers: HeaderMap,
+}
+
+impl Asked {
+    /// Reads a request's head.
+    pub fn from_parts(app: &App, parts: &Parts) -> Self {
+        Self::read(app, &parts.headers, &parts.uri, &parts.extensions)
+    }
+
+    /// Reads a request's head.
+    pub fn from_request(app: &App, request: &Request) -> Self {
+        Self::read(app, request.headers(), request.uri(), request.extensions())
+    }
+
+    fn read(app: &App, headers: &HeaderMap, uri: &Uri, extensions: &axum::http::Extensions) -> Self {
+        Self {
+            answer: Answer::of(headers),
+            visitor: app.visitors.read(headers),
+            peer: extensions.get::<Peer>().copied().unwrap_or_default(),
+            uri: uri.clone(),
+            headers: headers.clone(),
+        }
+    }
+
+    /// Who this request speaks as: `name` (from `from=` or `From-Name`) or no cookie is a program.
+    pub fn sender(&self, app: &App, name: Option<String>) -> Sender {
+        match (&self.visitor, name) {
+            (Some(visitor), None) => visitor.sender(),
+            (_, name) => app.visitors.program(self.peer, name.unwrap_or_else(|| user_agent(&self.headers))),
+        }
+    }
+
+    /// The value of a cookie.
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        cookie(&self.headers, name)
+    }
+
+    /// The language of the page: a cookie, else `Accept-Language`, else English.
+    pub fn lang(&self) -> Lang {
+        match self.cookie("lang") {
+            Some("ko") => Lang::Ko,
+            Some("en") => Lang::En,
+            _ => accept_language(&self.headers),
+        }
+    }
+}
+
+/// The value of a cookie.
+pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value)
+}
+
+fn accept_language(headers: &HeaderMap) -> Lang {
+    let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let weight = |item: &str| -> f32 {
+        item.split(';').find_map(|part| part.trim().strip_prefix("q=")).and_then(|q| q.parse().ok()).unwrap_or(1.0)
+    };
+    let best = |code: &str| {
+        accepted
+            .split(',')
+            .filter(|item| item.trim().get(..2).is_some_and(|tag| tag.eq_ignore_ascii_case(code)))
+            .map(weight)
+            .fold(0.0, f32::max)
+    };
+    if best("ko") > best("en") { Lang::Ko } else { Lang::En }
+}
+
+/// What a program without a name calls itself: the product of its user agent.
+fn user_agent(headers: &HeaderMap) -> String {
+    let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let product: String =
+        agent.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')).take(32).collect();
+    if product.is_empty() { "program".into() } else { product }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accept(value: &str) -> Answer {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, value.parse().unwrap());
+        Answer::of(&headers)
+    }
+
+    #[test]
+    fn negotiation() {
+        assert_eq!(accept("text/html,application/xhtml+xml,*/*;q=0.8"), Answer::Html);
+        assert_eq!(accept("text/event-stream"), Answer::Sse);
+        assert_eq!(accept("text/event-stream, TEXT/HTML"), Answer::Html);
+        assert_eq!(accept("text/html;q=0, text/event-stream"), Answer::Sse);
+        assert_eq!(accept("*/*"), Answer::Json);
+        assert_eq!(Answer::of(&HeaderMap::new()), Answer::Json);
+    }
+
+    #[test]
+    fn languages() {
+        let lang = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT_LANGUAGE, value.parse().unwrap());
+            accept_language(&headers)
+        };
+        assert_eq!(lang("ko-KR,ko;q=0.9,en;q=0.8"), Lang::Ko);
+        assert_eq!(lang("en-US,en;q=0.9,ko;q=0.5"), Lang::En);
+        assert_eq!(lang("fr"), Lang::En);
+    }
+}

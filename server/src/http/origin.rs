@@ -1,0 +1,152 @@
+//! Who may ask: `Origin` of pages, and `Host` of servers that listen on loopback.
+
+use super::{
+    App, HttpError,
+    negotiate::{Answer, is_upgrade},
+};
+use app::wire::ErrorCode;
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, Method, Uri, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use std::net::{IpAddr, SocketAddr};
+
+/// Which origins and hosts are ours.
+#[derive(Debug)]
+pub struct Origins {
+    allowed: Vec<String>,
+    /// A server bound to loopback is for this machine: a page that has its own name resolve to 127.0.0.1
+    /// (DNS rebinding) would pass the origin rule, so a foreign `Host` is refused.
+    loopback: bool,
+}
+
+impl Origins {
+    /// `allowed` as given with `--allow-origin`.
+    pub fn new(allowed: &[String], listen: SocketAddr) -> Self {
+        let tidy = |origin: &String| origin.trim().trim_end_matches('/').to_ascii_lowercase();
+        Self { allowed: allowed.iter().map(tidy).collect(), loopback: listen.ip().is_loopback() }
+    }
+
+    fn allows(&self, origin: &str) -> bool {
+        self.allowed.contains(&origin.to_ascii_lowercase())
+    }
+
+    fn allows_host(&self, host: &str) -> bool {
+        if !self.loopback {
+            return true;
+        }
+        let name = hostname(host);
+        let local = name == "localhost"
+            || name.ends_with(".localhost")
+            || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        local || self.allowed.iter().any(|origin| origin.split_once("://").is_some_and(|(_, o)| hostname(o) == name))
+    }
+}
+
+/// A host without its port, in lower case.
+fn hostname(host: &str) -> String {
+    let end = if host.starts_with('[') { host.find(']').map(|at| at + 1) } else { host.find(':') };
+    host[..end.unwrap_or(host.len())].to_ascii_lowercase()
+}
+
+/// Whether an `Origin` is the host the request was sent to; default ports may be left out.
+fn is_same(origin: &str, host: &str) -> bool {
+    let Some((scheme, authority)) = origin.split_once("://") else { return false };
+    let port = match scheme {
+        "http" => ":80",
+        "https" => ":443",
+        _ => return false,
+    };
+    let bare = |text: &str| text.to_ascii_lowercase().trim_end_matches(port).to_owned();
+    bare(authority) == bare(host)
+}
+
+/// Where the request was sent to.
+fn host<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
+    headers.get(header::HOST).and_then(|value| value.to_str().ok()).or_else(|| uri.authority().map(|a| a.as_str()))
+}
+
+/// The address the visitor is really on.
+pub fn host_of(asked: &super::Asked) -> Option<&str> {
+    host(&asked.headers, &asked.uri)
+}
+
+/// Refuses foreign pages: on everything that changes something, and on every upgrade and stream. Programs send
+/// no `Origin` and pass.
+pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+    let host = host(request.headers(), request.uri()).map(str::to_owned);
+    if host.as_deref().is_some_and(|host| !app.origins.allows_host(host)) {
+        let message =
+            "this server listens on loopback and answers to localhost only; start it with --listen to open it";
+        return HttpError::new(ErrorCode::ForbiddenHost, message).into_response();
+    }
+    let Some(origin) = request.headers().get(header::ORIGIN).cloned() else { return next.run(request).await };
+    let text = origin.to_str().unwrap_or("null");
+    let same = host.is_some_and(|host| is_same(text, &host));
+    let allowed = app.origins.allows(text);
+    if !same && !allowed && must_be_ours(&request) {
+        let message = format!("pages of {text} may not do this here; the server's --allow-origin can allow them");
+        return HttpError::new(ErrorCode::ForbiddenOrigin, message).into_response();
+    }
+    if !allowed {
+        return next.run(request).await;
+    }
+    if request.method() == Method::OPTIONS {
+        return cors(().into_response(), origin);
+    }
+    cors(next.run(request).await, origin)
+}
+
+fn must_be_ours(request: &Request) -> bool {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let stream = Answer::of(request.headers()) == Answer::Sse
+        || request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair == "as=sse"));
+    !reads || stream || is_upgrade(request.headers())
+}
+
+fn cors(mut response: Response, origin: HeaderValue) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.append(header::VARY, HeaderValue::from_static("Origin"));
+    let fixed = [
+        (header::ACCESS_CONTROL_ALLOW_CREDENTIALS, "true"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "content-type, idempotency-key, from-name, last-event-id"),
+        (header::ACCESS_CONTROL_MAX_AGE, "600"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn same_origin_is_scheme_host_and_port() {
+        assert!(is_same("http://127.0.0.1:3000", "127.0.0.1:3000"));
+        assert!(is_same("https://Baro.example", "baro.example:443"));
+        assert!(is_same("http://baro.example:80", "baro.example"));
+        assert!(!is_same("http://evil.example", "baro.example"));
+        assert!(!is_same("http://baro.example:8080", "baro.example"));
+        assert!(!is_same("null", "baro.example"));
+        assert!(!is_same("file://", ""));
+    }
+
+    #[test]
+    fn loopback_answers_to_local_names() {
+        let origins = Origins::new(&["https://app.example/".into()], ([127, 0, 0, 1], 3000).into());
+        for host in ["127.0.0.1:3000", "localhost", "[::1]:3000", "a.localhost:1", "app.example", "127.0.0.2"] {
+            assert!(origins.allows_host(host), "{host}");
+        }
+        for host in ["evil.example", "127.0.0.1.evil.example", "", "localhost.evil.example"] {
+            assert!(!origins.allows_host(host), "{host}");
+        }
+        assert!(Origins::new(&[], ([0, 0, 0, 0], 3000).into()).allows_host("anything"));
+        assert!(origins.allows("HTTPS://APP.example"));
+    }
+}

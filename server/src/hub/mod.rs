@@ -1,0 +1,213 @@
+//! The hub: who is listening on this node, and the recent end of the log in memory.
+//!
+//! - [`ring`]: the dispatcher and what it keeps: recent messages, watchers, the pace of channels.
+//! - [`subscription`]: one reader's cursor; catching up and being live are its one loop.
+//!
+//! The hub never sees a socket, and holds no lock while it waits.
+
+mod pace;
+mod ring;
+mod subscription;
+
+pub use subscription::{Delivery, Start, Subscription};
+
+use crate::{
+    clock,
+    engine::{AppendError, Appended, Draft, Engine, Offset, Query, ReadError, Resolved, Stored, Tail},
+    limits::{ANSWER_BYTES, LIST_CHANNELS},
+};
+use app::wire::{ChannelEntry, ChannelName, Id, Missed, Time};
+use ring::Ring;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Who is listening here, and the way to the log.
+#[derive(Clone)]
+pub struct Hub {
+    engine: Arc<dyn Engine>,
+    ring: Arc<Ring>,
+    closing: Arc<watch::Sender<bool>>,
+}
+
+/// Where a page of history ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// With the message before this one.
+    Before(Id),
+    /// With this one.
+    At(Id),
+}
+
+/// A page of history.
+#[derive(Debug, Default)]
+pub struct History {
+    /// Oldest first.
+    pub messages: Vec<Arc<Stored>>,
+    /// Older ones are kept.
+    pub more: bool,
+    /// The cursor `before` was not of this log.
+    pub missed: Vec<Missed>,
+}
+
+impl Hub {
+    /// Builds the hub around an engine; `open` gets the tail the engine must feed.
+    ///
+    /// # Errors
+    /// What `open` says.
+    pub fn open<E>(open: impl FnOnce(Arc<dyn Tail>) -> Result<Arc<dyn Engine>, E>) -> Result<Self, E> {
+        let ring = Arc::new(Ring::default());
+        let engine = open(Arc::clone(&ring) as Arc<dyn Tail>)?;
+        Ok(Self { engine, ring, closing: Arc::new(watch::Sender::new(false)) })
+    }
+
+    /// Stores a message; resolves when it is durable and this node's readers can read it.
+    ///
+    /// # Errors
+    /// Why it was not stored.
+    pub async fn publish(&self, draft: Draft) -> Result<Appended, AppendError> {
+        self.engine.append(draft).await
+    }
+
+    /// Begins to listen. What comes after this call is not missed, whatever `start` says.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn subscribe(&self, channels: Vec<ChannelName>, start: Start) -> Result<Subscription, ReadError> {
+        Subscription::open(self.clone(), channels, start).await
+    }
+
+    /// The id of the `count`th message after `id` in a channel, or of its last one if there are fewer.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn some_after(&self, channel: &ChannelName, id: Id, count: usize) -> Result<Option<Id>, ReadError> {
+        let head = self.head();
+        let Resolved::At(offset) = self.engine.lineage().resolve(id, head) else { return Ok(None) };
+        let slice = self.read(channel, offset.saturating_sub(1), head, count, ANSWER_BYTES).await?;
+        Ok(slice.messages.last().map(|stored| stored.message.id))
+    }
+
+    /// The newest `limit` messages up to a place, over a set of channels.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn history(&self, channels: &[ChannelName], until: Until, limit: usize) -> Result<History, ReadError> {
+        let head = self.head();
+        let (before, back) = match until {
+            Until::Before(id) => (id, 1),
+            Until::At(id) => (id, 0),
+        };
+        let (up_to, missed) = match self.engine.lineage().resolve(before, head) {
+            Resolved::At(offset) => (offset.saturating_sub(back), Vec::new()),
+            Resolved::Missed { reason, resume } => {
+                let to = self.cursor(resume);
+                let tell = |channel: &ChannelName| Missed {
+                    channel: channel.clone(),
+                    reason,
+                    from: before,
+                    to,
+                    to_time: None,
+                };
+                (if resume == 0 { head } else { resume }, channels.iter().map(tell).collect())
+            }
+        };
+        let (first, more) = self.newest(channels, up_to, limit).await?;
+        let mut messages = Vec::new();
+        if let Some(first) = first {
+            for channel in channels {
+                messages.extend(self.read(channel, first - 1, up_to, limit, ANSWER_BYTES).await?.messages);
+            }
+        }
+        messages.sort_unstable_by_key(|stored| stored.offset());
+        Ok(History { messages, more, missed })
+    }
+
+    /// The offset at which the newest `limit` messages up to `up_to` begin, and whether older ones are kept.
+    async fn newest(
+        &self,
+        channels: &[ChannelName],
+        up_to: Offset,
+        limit: usize,
+    ) -> Result<(Option<Offset>, bool), ReadError> {
+        if limit == 0 {
+            return Ok((None, false));
+        }
+        let mut offsets = Vec::new();
+        for channel in channels {
+            offsets.extend(self.engine.offsets(channel.clone(), up_to, limit + 1).await?);
+        }
+        offsets.sort_unstable();
+        let more = offsets.len() > limit;
+        Ok((offsets.get(offsets.len().saturating_sub(limit)).copied(), more))
+    }
+
+    async fn read(
+        &self,
+        channel: &ChannelName,
+        after: Offset,
+        up_to: Offset,
+        limit: usize,
+        bytes: usize,
+    ) -> Result<crate::engine::Slice, ReadError> {
+        self.engine.read(Query { channel: channel.clone(), after, up_to, limit, bytes }).await
+    }
+
+    /// The channels with the newest messages, newest first, of those that changed past `after`.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn channels(&self, after: Offset) -> Result<Vec<ChannelEntry>, ReadError> {
+        let last = self.engine.channels(after, LIST_CHANNELS).await?;
+        let now = clock::now();
+        Ok(last
+            .iter()
+            .map(|stored| {
+                let channel = stored.message.channel.clone();
+                let (pace, here) = self.ring.about(&channel, now);
+                ChannelEntry { channel, last: stored.message.clone(), pace, here }
+            })
+            .collect())
+    }
+
+    /// Waits until any channel has a message past `after`.
+    pub async fn changed(&self, after: Offset) {
+        let mut head = self.ring.heads();
+        // The sender lives in the ring, which lives in `self`.
+        let _ = head.wait_for(|head| *head > after).await;
+    }
+
+    /// Drops a channel's messages stored before `older_than`.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn trim(&self, channel: ChannelName, older_than: Time) -> Result<u64, AppendError> {
+        self.engine.trim(channel, older_than).await
+    }
+
+    /// The last offset dispatched: everything up to it can be read.
+    pub fn head(&self) -> Offset {
+        *self.ring.heads().borrow()
+    }
+
+    /// An offset as a cursor.
+    pub fn cursor(&self, offset: Offset) -> Id {
+        self.engine.lineage().cursor(offset)
+    }
+
+    /// Connections that watch something now.
+    pub fn watchers(&self) -> usize {
+        self.ring.watchers()
+    }
+
+    /// Tells every connection to say goodbye, and the engine to finish what it took.
+    pub async fn close(&self) {
+        self.closing.send_replace(true);
+        self.engine.close().await;
+    }
+
+    /// Resolves when the server stops.
+    pub async fn closed(&self) {
+        let mut closing = self.closing.subscribe();
+        let _ = closing.wait_for(|closing| *closing).await;
+    }
+}

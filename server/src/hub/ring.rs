@@ -1,0 +1,206 @@
+use super::pace::Pace;
+use crate::{
+    engine::{Offset, Stored, Tail},
+    limits::{PACE_CHANNELS, RING_BYTES, RING_MESSAGES},
+};
+use app::wire::{ChannelName, Time};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::sync::{Notify, watch};
+
+/// The dispatcher, and the recent end of the log in memory.
+pub(super) struct Ring {
+    /// Held while a batch is added and while a reader takes its share; nothing waits in it.
+    state: Mutex<State>,
+    /// The last offset dispatched. Sent after the messages are in `state` and before readers are woken,
+    /// so that whoever registers first and asks second misses nothing.
+    head: watch::Sender<Offset>,
+}
+
+#[derive(Default)]
+struct State {
+    channels: HashMap<ChannelName, Recent>,
+    /// All messages held, in offset order: the oldest go first, whatever their channel.
+    order: VecDeque<Arc<Stored>>,
+    bytes: usize,
+    pace: HashMap<ChannelName, Pace>,
+    next_watcher: u64,
+    watchers: usize,
+}
+
+/// The recent end of one channel.
+#[derive(Default)]
+struct Recent {
+    messages: VecDeque<Arc<Stored>>,
+    /// Everything of this channel past this offset is in `messages`.
+    complete_after: Offset,
+    watchers: Vec<(u64, Arc<Notify>)>,
+}
+
+/// What a reader may take from memory.
+pub(super) enum Share {
+    /// The channel's messages past the reader's cursor, from memory.
+    Memory(Vec<Arc<Stored>>),
+    /// Memory does not reach back that far.
+    Store,
+}
+
+impl Default for Ring {
+    fn default() -> Self {
+        Self { state: Mutex::default(), head: watch::Sender::new(0) }
+    }
+}
+
+impl Ring {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn heads(&self) -> watch::Receiver<Offset> {
+        self.head.subscribe()
+    }
+
+    /// Registers a reader; it is woken for every message of these channels from now on.
+    pub(super) fn watch(self: &Arc<Self>, channels: &[ChannelName]) -> Watch {
+        let notify = Arc::new(Notify::new());
+        let mut state = self.state();
+        let id = state.next_watcher;
+        state.next_watcher += 1;
+        state.watchers += 1;
+        // Past the last dispatched message an empty memory is complete.
+        let head = *self.head.borrow();
+        for channel in channels {
+            let recent = state
+                .channels
+                .entry(channel.clone())
+                .or_insert_with(|| Recent { complete_after: head, ..Recent::default() });
+            recent.watchers.push((id, Arc::clone(&notify)));
+        }
+        Watch { ring: Arc::clone(self), id, notify, channels: channels.to_vec() }
+    }
+
+    /// A channel's messages in `(after, up_to]`, at most `limit`, if memory reaches back that far.
+    pub(super) fn share(&self, channel: &ChannelName, after: Offset, up_to: Offset, limit: usize) -> Share {
+        let state = self.state();
+        match state.channels.get(channel) {
+            Some(recent) if after >= recent.complete_after => {
+                let from = recent.messages.partition_point(|stored| stored.offset() <= after);
+                let found = recent.messages.iter().skip(from).take(limit).take_while(|stored| stored.offset() <= up_to);
+                Share::Memory(found.cloned().collect())
+            }
+            _ => Share::Store,
+        }
+    }
+
+    /// The pace of the past hour, and how many watch.
+    pub(super) fn about(&self, channel: &ChannelName, now: Time) -> (Vec<u32>, u32) {
+        let state = self.state();
+        let pace = state.pace.get(channel).map_or_else(|| vec![0; 60], |pace| pace.hour(now));
+        let here = state.channels.get(channel).map_or(0, |recent| recent.watchers.len());
+        (pace, u32::try_from(here).unwrap_or(u32::MAX))
+    }
+
+    pub(super) fn watchers(&self) -> usize {
+        self.state().watchers
+    }
+}
+
+impl Tail for Ring {
+    fn begin(&self, head: Offset, recent: Vec<(ChannelName, Time)>) {
+        let mut state = self.state();
+        for (channel, time) in recent.into_iter().rev() {
+            state.count(&channel, time);
+        }
+        drop(state);
+        self.head.send_replace(head);
+    }
+
+    fn dispatch(&self, batch: &[Arc<Stored>]) {
+        let Some(last) = batch.last() else { return };
+        let mut wake = Vec::new();
+        let mut state = self.state();
+        for stored in batch {
+            state.push(stored, &mut wake);
+        }
+        self.head.send_replace(last.offset());
+        drop(state);
+        for notify in wake {
+            notify.notify_one();
+        }
+    }
+}
+
+impl State {
+    fn push(&mut self, stored: &Arc<Stored>, wake: &mut Vec<Arc<Notify>>) {
+        let channel = &stored.message.channel;
+        self.count(channel, stored.message.time);
+        let recent = self.channels.entry(channel.clone()).or_insert_with(|| Recent {
+            complete_after: stored.message.prev.map_or(0, |prev| prev.offset),
+            ..Recent::default()
+        });
+        recent.messages.push_back(Arc::clone(stored));
+        wake.extend(recent.watchers.iter().map(|(_, notify)| Arc::clone(notify)));
+        self.bytes += stored.weight();
+        self.order.push_back(Arc::clone(stored));
+        while self.bytes > RING_BYTES || self.order.len() > RING_MESSAGES {
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        let Some(oldest) = self.order.pop_front() else { return };
+        self.bytes -= oldest.weight();
+        if let Some(recent) = self.channels.get_mut(&oldest.message.channel) {
+            recent.messages.pop_front();
+            recent.complete_after = oldest.offset();
+            if recent.messages.is_empty() && recent.watchers.is_empty() {
+                self.channels.remove(&oldest.message.channel);
+            }
+        }
+    }
+
+    fn count(&mut self, channel: &ChannelName, time: Time) {
+        if let Some(pace) = self.pace.get_mut(channel) {
+            pace.count(time);
+            return;
+        }
+        if self.pace.len() >= PACE_CHANNELS
+            && let Some(silent) = self.pace.iter().min_by_key(|(_, pace)| pace.newest()).map(|(name, _)| name.clone())
+        {
+            self.pace.remove(&silent);
+        }
+        self.pace.entry(channel.clone()).or_default().count(time);
+    }
+}
+
+/// A registered reader; unregisters when dropped.
+pub(super) struct Watch {
+    ring: Arc<Ring>,
+    id: u64,
+    notify: Arc<Notify>,
+    channels: Vec<ChannelName>,
+}
+
+impl Watch {
+    /// Resolves when something was dispatched since the last time it resolved.
+    pub(super) async fn woken(&self) {
+        self.notify.notified().await;
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let mut state = self.ring.state();
+        state.watchers -= 1;
+        for channel in &self.channels {
+            if let Some(recent) = state.channels.get_mut(channel) {
+                recent.watchers.retain(|(id, _)| *id != self.id);
+                if recent.messages.is_empty() && recent.watchers.is_empty() {
+                    state.channels.remove(channel);
+                }
+            }
+        }
+    }
+}

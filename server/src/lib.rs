@@ -1,0 +1,102 @@
+//! Baro: a channel is a URL.
+//!
+//! In the order of the arrows (each knows only those before it):
+//! - [`engine`]: orders, keeps and spreads messages.
+//! - [`hub`]: who listens here, and the recent end of the log in memory.
+//! - [`session`]: one connection: frames in, frames out.
+//! - [`transport`]: bytes to frames: WebSocket, SSE, polls.
+//! - [`http`] and [`web`]: all paths; negotiation; pages and their files.
+//! - [`machine`], [`cli`]: a program that publishes this computer's load; `baro publish` and `baro tail`.
+//!
+//! [`run`] is the server: `main` calls it, and so do tests.
+
+pub mod cli;
+mod clock;
+pub mod config;
+pub mod engine;
+pub mod http;
+pub mod hub;
+mod limits;
+mod machine;
+pub mod session;
+pub mod transport;
+pub mod web;
+
+use anyhow::Context;
+use config::{EngineKind, Serve};
+use engine::{Engine, embedded::Embedded, memory::Memory};
+use http::{App, Origins, Visitors};
+use hub::Hub;
+use leptos::prelude::{Env, LeptosOptions};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+/// A server that runs.
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    hub: Hub,
+    serving: JoinHandle<()>,
+}
+
+impl Running {
+    /// Says goodbye to every connection, finishes what was taken, and ends.
+    pub async fn stop(self) {
+        self.hub.close().await;
+        let _ = self.serving.await;
+    }
+}
+
+/// Starts a server.
+///
+/// # Errors
+/// The address or the data folder cannot be used.
+pub async fn run(options: Serve) -> anyhow::Result<Running> {
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}; choose another address with --listen", options.listen))?;
+    let address = listener.local_addr()?;
+    let hub = open_hub(&options)?;
+    let visitors = match (&options.cookie_secret, options.engine) {
+        (Some(secret), _) if !secret.is_empty() => Visitors::new(secret.as_bytes()),
+        // Nothing is written for a server that keeps nothing.
+        (_, EngineKind::Memory) => Visitors::new(getrandom::u64()?.to_be_bytes()),
+        _ => Visitors::from_folder(&options.data).context("the cookie secret cannot be kept in the data folder")?,
+    };
+    let app = App {
+        hub: hub.clone(),
+        visitors: Arc::new(visitors),
+        origins: Arc::new(Origins::new(&options.allow_origin, address)),
+        max_message: options.max_message,
+        leptos: leptos_options(address),
+    };
+    if !options.no_machine_channel {
+        tokio::spawn(machine::publish(hub.clone()));
+    }
+    let serving = tokio::spawn(http::serve(listener, http::router(app), hub.clone()));
+    Ok(Running { address, hub, serving })
+}
+
+fn open_hub(options: &Serve) -> anyhow::Result<Hub> {
+    match options.engine {
+        EngineKind::Embedded => Hub::open(|tail| -> anyhow::Result<Arc<dyn Engine>> {
+            let engine = Embedded::open(&options.data, options.fsync, tail)?;
+            Ok(Arc::new(engine) as Arc<dyn Engine>)
+        }),
+        EngineKind::Memory => {
+            let opened = Hub::open(|tail| Ok::<_, Infallible>(Arc::new(Memory::open(tail)) as Arc<dyn Engine>));
+            Ok(opened.unwrap_or_else(|never| match never {}))
+        }
+    }
+}
+
+/// A shipped binary reads no Cargo.toml: what pages need to know of their files is fixed here.
+fn leptos_options(address: SocketAddr) -> LeptosOptions {
+    LeptosOptions::builder()
+        .output_name("baro")
+        .site_root("target/site")
+        .site_pkg_dir("pkg")
+        .site_addr(address)
+        .env(if cfg!(debug_assertions) { Env::DEV } else { Env::PROD })
+        .build()
+}

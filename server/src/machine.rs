@@ -1,0 +1,75 @@
+//! The channel `this-machine`: this computer's load each second, so that a fresh server has something alive.
+
+use crate::{clock, engine::Draft, hub::Hub};
+use app::wire::{Body, ChannelName, Kind, Sender, Time};
+use std::time::Duration;
+use sysinfo::{CpuRefreshKind, MemoryRefreshKind, Networks, RefreshKind, System};
+use tokio::time::{MissedTickBehavior, interval};
+
+const CHANNEL: &str = "this-machine";
+const EVERY: Duration = Duration::from_secs(1);
+/// What is kept.
+const KEPT_MS: i64 = 24 * 3_600_000;
+/// Seconds between two trims.
+const TRIM_EVERY: u64 = 600;
+
+/// Publishes until the server stops.
+pub(crate) async fn publish(hub: Hub) {
+    let channel: ChannelName = CHANNEL.parse().expect("the name is one");
+    let from = Sender { id: "baro".into(), name: "baro".into(), kind: Kind::Program };
+    let mut machine = Machine::new();
+    let mut ticks = interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The first reading of a rate needs two looks.
+    ticks.tick().await;
+    for second in 0u64.. {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = hub.closed() => return,
+        }
+        let body = Body::Json(machine.read());
+        let draft = Draft { channel: channel.clone(), from: from.clone(), body, key: None };
+        if let Err(error) = hub.publish(draft).await {
+            tracing::warn!(%error, "this machine's load was not published");
+        }
+        if second % TRIM_EVERY == 0
+            && let Err(error) = hub.trim(channel.clone(), Time(clock::now().0 - KEPT_MS)).await
+        {
+            tracing::warn!(%error, "old readings of this machine could not be dropped");
+        }
+    }
+}
+
+struct Machine {
+    system: System,
+    networks: Networks,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let kinds = RefreshKind::nothing()
+            .with_cpu(CpuRefreshKind::nothing().with_cpu_usage())
+            .with_memory(MemoryRefreshKind::nothing().with_ram());
+        Self { system: System::new_with_specifics(kinds), networks: Networks::new_with_refreshed_list() }
+    }
+
+    /// cpu and memory in percent, load of the last minute, network in kB of the last second.
+    fn read(&mut self) -> String {
+        self.system.refresh_cpu_usage();
+        self.system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
+        self.networks.refresh(true);
+        let (received, sent) = self
+            .networks
+            .values()
+            .fold((0, 0), |(received, sent), network| (received + network.received(), sent + network.transmitted()));
+        let used = self.system.used_memory() as f64 / self.system.total_memory().max(1) as f64;
+        format!(
+            "{{\"cpu\":{:.1},\"memory\":{:.1},\"load\":{:.2},\"received\":{:.1},\"sent\":{:.1}}}",
+            self.system.global_cpu_usage(),
+            used * 100.0,
+            System::load_average().one,
+            received as f64 / 1000.0,
+            sent as f64 / 1000.0,
+        )
+    }
+}

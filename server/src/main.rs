@@ -1,0 +1,60 @@
+//! The binary: parse, run, exit code.
+
+use anyhow::Context;
+use clap::Parser;
+use server::{
+    cli,
+    config::{Cli, Command, Serve},
+};
+use std::{io::Write, process::ExitCode};
+use tokio::signal::unix::{SignalKind, signal};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    // Before the options are read: they have environment twins.
+    let dotenv = dotenvy::dotenv();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("BARO_LOG").unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    if let Err(error) = dotenv
+        && !error.not_found()
+    {
+        tracing::warn!(%error, "the file .env was not read");
+    }
+    let cli = Cli::parse();
+    let result = match cli.command {
+        None => serve(cli.serve).await,
+        Some(Command::Serve(options)) => serve(options).await,
+        Some(Command::Publish(options)) => cli::publish(options).await,
+        Some(Command::Tail(options)) => cli::tail(options).await,
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has gone, as `head` does: that is an end, not an error.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "baro: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(options: Serve) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be listened to")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be listened to")?;
+    let running = server::run(options).await?;
+    let mut out = std::io::stdout();
+    // For people and for scripts: the address, also when port 0 picked it.
+    writeln!(out, "Baro is listening on http://{}", running.address)?;
+    out.flush()?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    running.stop().await;
+    Ok(())
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
