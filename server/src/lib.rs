@@ -52,6 +52,8 @@ impl Running {
 /// # Errors
 /// The address or the data folder cannot be used.
 pub async fn run(options: Serve) -> anyhow::Result<Running> {
+    // Leptos renders on the runtime that serves; a second start in one process finds it set.
+    let _ = any_spawner::Executor::init_tokio();
     let listener = TcpListener::bind(options.listen)
         .await
         .with_context(|| format!("cannot listen on {}; choose another address with --listen", options.listen))?;

@@ -84,8 +84,9 @@ impl FromStr for Id {
 
     fn from_str(text: &str) -> Result<Self, IdError> {
         let (epoch, offset) = text.split_once('.').ok_or(IdError)?;
-        let canonical =
-            offset.bytes().all(|b| b.is_ascii_digit()) && !offset.is_empty() && (offset == "0" || !offset.starts_with('0'));
+        let canonical = offset.bytes().all(|b| b.is_ascii_digit())
+            && !offset.is_empty()
+            && (offset == "0" || !offset.starts_with('0'));
         if !canonical {
             return Err(IdError);
         }
@@ -133,7 +134,9 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for text in ["", ".", "k3", "k3.", ".5", "k3.x", "k3.1.2", "K3.1", "k3.-1", "k3.01", "k3.+1", "k3.99999999999999999999"] {
+        for text in
+            ["", ".", "k3", "k3.", ".5", "k3.x", "k3.1.2", "K3.1", "k3.-1", "k3.01", "k3.+1", "k3.99999999999999999999"]
+        {
             assert_eq!(text.parse::<Id>(), Err(IdError), "{text}");
         }
     }

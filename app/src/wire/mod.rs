@@ -19,7 +19,9 @@ mod time;
 
 pub use body::{Body, BodyError, ContentKind, MediaType};
 pub use error::{CloseCode, ErrorBody, ErrorCode, ErrorDetail};
-pub use frame::{Ack, ChannelEntry, Command, CommandError, Frame, FrameError, Missed, MissedReason, PublishCommand, Ref};
+pub use frame::{
+    Ack, ChannelEntry, Command, CommandError, Frame, FrameError, Missed, MissedReason, PublishCommand, Ref,
+};
 pub use id::{Epoch, Id, IdError};
 pub use json::{check_json, compact_json};
 pub use message::{Kind, Message, Sender};

@@ -60,6 +60,7 @@ pub(super) async fn upgrade(
         .map_err(|rejection| HttpError::new(ErrorCode::BadParameter, rejection.to_string()))?;
     let announce = matches!(input, Input::Commands) && reading.format == Format::Frames;
     let subscription = subscribe(app, channels, reading.start.unwrap_or(Start::Now)).await?;
+    let subscription = if announce { subscription } else { subscription.unannounced() };
     let author = asked.sender(app, reading.from);
     let session = Session::new(app.hub.clone(), author, input, app.max_message, subscription);
     Ok(websocket::upgrade(socket, app.hub.clone(), session, reading.format, announce))

@@ -13,7 +13,7 @@ use crate::{
     transport::sse,
     web,
 };
-use app::wire::{ChannelName, Frame};
+use app::wire::{ChannelEntry, ChannelName, Frame, Id};
 use axum::{
     Json,
     extract::{Request, State},
@@ -22,6 +22,7 @@ use axum::{
 };
 use bytes::{BufMut, BytesMut};
 use futures::stream;
+use serde::Serialize;
 
 pub(super) async fn get(State(app): State<App>, request: Request) -> Response {
     let asked = Asked::from_request(&app, &request);
@@ -38,11 +39,17 @@ async fn respond(app: &App, asked: &Asked) -> Result<Response, HttpError> {
         Answer::Json => {
             let cursor = app.hub.cursor(app.hub.head());
             let channels = app.hub.channels(0).await?;
-            let body = Json(serde_json::json!({ "channels": channels, "cursor": cursor }));
-            Ok(([(header::CACHE_CONTROL, "no-store")], body).into_response())
+            Ok(([(header::CACHE_CONTROL, "no-store")], Json(List { channels, cursor })).into_response())
         }
         Answer::Sse => Ok(changes(app.hub.clone())),
     }
+}
+
+/// The list of channels, newest message first.
+#[derive(Serialize)]
+struct List {
+    channels: Vec<ChannelEntry>,
+    cursor: Id,
 }
 
 /// The whole list once, then whatever changed, at most every [`LIST_PACE`].

@@ -103,6 +103,13 @@ impl Subscription {
         }
     }
 
+    /// Does not say when the reader has caught up: for clients to whom every frame is a message.
+    #[must_use]
+    pub fn unannounced(mut self) -> Self {
+        self.behind = false;
+        self
+    }
+
     /// Where the reader is: everything up to here was handed out.
     pub fn cursor(&self) -> Id {
         self.hub.cursor(self.cursor)

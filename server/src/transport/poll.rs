@@ -5,7 +5,7 @@ use crate::{
     hub::{Delivery, Hub, Subscription},
     limits::ANSWER_BYTES,
 };
-use app::wire::{Id, Missed};
+use app::wire::{Frame, Id, Missed};
 use bytes::{BufMut, BytesMut};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
@@ -35,7 +35,8 @@ impl Answer {
             }
             out.put(&stored.frame[..]);
         }
-        let missed = serde_json::to_string(&self.missed).expect("missed frames are JSON");
+        let missed: Vec<Frame> = self.missed.iter().cloned().map(Frame::Missed).collect();
+        let missed = serde_json::to_string(&missed).expect("missed frames are JSON");
         out.put(format!("],\"cursor\":\"{}\",\"more\":{},\"missed\":{missed}}}", self.cursor, self.more).as_bytes());
         out
     }

@@ -1,0 +1,305 @@
+//! Every sentence of the page, in English and Korean. Pure: values in, text out.
+//!
+//! No sentence is joined from fragments; each has its own plural form. Korean sentences are worded so
+//! that no particle depends on the last sound of a name.
+
+mod numbers;
+mod states;
+mod times;
+
+pub use numbers::{bytes, count, value};
+pub use states::SLOW_MS;
+
+use crate::{page::Lang, wire::NameError};
+
+/// The words of one language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Words(pub Lang);
+
+macro_rules! labels {
+    ($($(#[$doc:meta])* $name:ident: $en:literal, $ko:literal;)*) => {
+        impl Words {
+            $($(#[$doc])* pub fn $name(self) -> &'static str { self.pick($en, $ko) })*
+        }
+    };
+}
+
+labels! {
+    /// The list of channels.
+    channels: "Channels", "채널";
+    /// Heading of the side column.
+    other_channels: "Your channels", "채널 목록";
+    /// Link and heading.
+    open_a_channel: "Open a channel", "채널 열기";
+    /// Under the heading.
+    open_help: "Joins it if it exists, makes it if it does not.", "있으면 들어가고, 없으면 새로 만듭니다.";
+    /// Button.
+    open: "Open", "열기";
+    /// Label of the name field.
+    channel_name: "Channel name", "채널 이름";
+    /// The rule of names.
+    name_rule: "Letters in any language, numbers, “-”, “_” and “.”.", "어떤 언어든 글자, 숫자, ‘-’, ‘_’, ‘.’를 쓸 수 있어요.";
+    /// Heading.
+    send_now: "Send something now", "지금 보내 보기";
+    /// Under the heading.
+    send_now_help: "Paste this in a terminal and watch it arrive.", "터미널에 붙여 넣고 도착하는 것을 보세요.";
+    /// Heading in a channel.
+    send_from_program: "Send from a program", "프로그램에서 보내기";
+    /// The text of the commands.
+    hello: "Hello, Baro", "안녕, 바로";
+    /// Button.
+    copy: "Copy", "복사";
+    /// The same, just pressed.
+    copied: "Copied", "복사함";
+    /// Skip link.
+    skip: "Skip to content", "본문으로 건너뛰기";
+    /// Landmark of the app bar's links.
+    main_navigation: "Baro", "바로";
+    /// Column head.
+    last: "Last", "마지막";
+    /// Column head.
+    channel: "Channel", "채널";
+    /// Column head.
+    message: "Message", "메시지";
+    /// Column head.
+    past_hour: "Past hour", "지난 1시간";
+    /// The end of the line.
+    now: "now", "지금";
+    /// Column head.
+    here: "Here", "여기";
+    /// Empty server.
+    no_channels: "No channels yet", "아직 채널이 없어요";
+    /// What to do about it.
+    no_channels_help: "Choose a name and it opens. A first message from a terminal works as well.", "이름을 정하면 바로 열려요. 터미널에서 먼저 보내도 채널이 생겨요.";
+    /// Under the list.
+    newest_first: "Newest message first.", "새 메시지가 온 채널이 위에 있어요.";
+    /// Heading of an empty channel.
+    beginning: "This is the beginning", "여기가 시작입니다";
+    /// Link to history.
+    older: "Show older messages", "이전 메시지 더 보기";
+    /// Link from history.
+    newest: "Go to now", "지금으로 가기";
+    /// Name of the feed.
+    messages: "Messages", "메시지";
+    /// Own marker.
+    you: "you", "나";
+    /// Label of the text field.
+    your_message: "Message", "메시지";
+    /// Button.
+    send: "Send", "보내기";
+    /// Button in JSON mode.
+    send_json: "Send JSON", "JSON 보내기";
+    /// Below the text field.
+    enter_sends: "Enter to send, Shift+Enter for a new line", "Enter로 보내기, Shift+Enter로 줄바꿈";
+    /// State of an outgoing message.
+    sending: "Sending", "보내는 중";
+    /// State of an outgoing message.
+    waiting: "Waiting", "기다림";
+    /// State of an outgoing message.
+    failed: "Failed", "실패";
+    /// Button.
+    send_again: "Send again", "다시 보내기";
+    /// Button.
+    delete: "Delete", "지우기";
+    /// Why a message failed.
+    no_answer: "The server did not answer for 10 s.", "서버가 10초 동안 답하지 않음";
+    /// Heading of the charts.
+    live_values: "Live values", "실시간 값";
+    /// Name of the choice of range.
+    range: "Range", "구간";
+    /// Button.
+    pause: "Pause", "멈춤";
+    /// Button.
+    resume: "Resume", "이어서 보기";
+    /// Toggle.
+    show_table: "Show as table", "표로 보기";
+    /// Column head.
+    time: "Time", "시각";
+    /// Empty chart.
+    no_numbers: "A chart appears when messages have numbers, such as", "숫자가 든 메시지가 오면 그래프가 그려져요. 예:";
+    /// The own node's menu.
+    settings: "Your name and language", "이름과 언어";
+    /// Field.
+    your_name: "Name", "이름";
+    /// Button.
+    save: "Save", "저장";
+    /// Field.
+    language: "Language", "언어";
+    /// Toggle of long text.
+    show_all: "Show all", "모두 보기";
+    /// Toggle of long text.
+    show_less: "Show less", "줄여 보기";
+    /// Toggle of JSON.
+    json_details: "Show the JSON over several lines", "JSON을 여러 줄로 보기";
+    /// Link on the problem page.
+    to_channels: "Channels", "채널 목록";
+    /// Over the field after a refused form.
+    not_sent: "Not sent.", "보내지 못했어요.";
+    /// Button after a failed load.
+    reload: "Reload", "새로 고침";
+}
+
+impl Words {
+    fn pick(self, en: &'static str, ko: &'static str) -> &'static str {
+        match self.0 {
+            Lang::En => en,
+            Lang::Ko => ko,
+        }
+    }
+
+    fn choose(self, en: impl FnOnce() -> String, ko: impl FnOnce() -> String) -> String {
+        match self.0 {
+            Lang::En => en(),
+            Lang::Ko => ko(),
+        }
+    }
+
+    /// The document's title.
+    pub fn title(self, subject: Option<&str>, unseen: usize) -> String {
+        match (subject, unseen) {
+            (Some(subject), 0) => format!("{subject} – Baro"),
+            (Some(subject), unseen) => format!("({}) {subject} – Baro", count(unseen)),
+            (None, _) => self.pick("Baro", "Baro 바로").to_owned(),
+        }
+    }
+
+    /// How many channels are open.
+    pub fn open_channels(self, channels: usize) -> String {
+        let n = count(channels);
+        self.choose(|| if channels == 1 { "1 open".to_owned() } else { format!("{n} open") }, || format!("{n}개 열림"))
+    }
+
+    /// How many connections watch, for assistive technology.
+    pub fn here_now(self, here: u32) -> String {
+        let n = count(here as usize);
+        self.choose(|| format!("{n} here now"), || format!("지금 여기 {n}"))
+    }
+
+    /// A sparkline in words.
+    pub fn pace(self, messages: u32) -> String {
+        let n = count(messages as usize);
+        self.choose(
+            || {
+                if messages == 1 {
+                    "1 message in the past hour".to_owned()
+                } else {
+                    format!("{n} messages in the past hour")
+                }
+            },
+            || format!("지난 1시간 동안 메시지 {n}개"),
+        )
+    }
+
+    /// Why a text is no channel name.
+    pub fn name_error(self, error: &NameError) -> String {
+        match error {
+            NameError::Empty => self.pick("Type a name.", "이름을 써 주세요.").to_owned(),
+            NameError::TooLong => self.pick("At most 64 characters.", "64자까지 쓸 수 있어요.").to_owned(),
+            NameError::LeadingDot => {
+                self.pick("A name does not start with a dot.", "점으로 시작할 수 없어요.").to_owned()
+            }
+            NameError::Character(' ') => {
+                self.pick("No spaces. “-” works instead.", "빈칸은 쓸 수 없어요. ‘-’로 이어 주세요.").to_owned()
+            }
+            NameError::Character(c) => self
+                .choose(|| format!("“{c}” cannot be part of a name."), || format!("‘{c}’ 글자는 이름에 쓸 수 없어요.")),
+        }
+    }
+
+    /// Under the heading of an empty channel.
+    pub fn empty_channel(self, name: &str) -> String {
+        self.choose(
+            || format!("Nothing in “{name}” yet. The first message opens it."),
+            || format!("‘{name}’에는 아직 메시지가 없어요. 첫 메시지를 보내면 열려요."),
+        )
+    }
+
+    /// In the empty text field.
+    pub fn write_to(self, name: &str) -> String {
+        self.choose(|| format!("Write to {name}"), || format!("{name}에 쓰기"))
+    }
+
+    /// The jump button.
+    pub fn new_messages(self, messages: usize) -> String {
+        let n = count(messages);
+        self.choose(
+            || if messages == 1 { "1 new message".to_owned() } else { format!("{n} new messages") },
+            || format!("새 메시지 {n}개"),
+        )
+    }
+
+    /// A body that is no text.
+    pub fn binary(self, size: usize) -> String {
+        let n = count(size);
+        self.choose(|| format!("binary, {n} B"), || format!("바이너리, {n} B"))
+    }
+
+    /// How long a collapsed text is.
+    pub fn all_lines(self, lines: usize) -> String {
+        let n = count(lines);
+        self.choose(|| format!("Show all {n} lines"), || format!("{n}줄 모두 보기"))
+    }
+
+    /// Below the text field while nothing can be sent.
+    pub fn queue(self, waiting: usize) -> String {
+        let n = count(waiting);
+        match waiting {
+            0 => self.pick("Will send when connected.", "연결되면 바로 보냅니다.").to_owned(),
+            _ => self.choose(
+                || format!("Will send when connected. {n} waiting"),
+                || format!("연결되면 바로 보냅니다. {n}개 기다리는 중"),
+            ),
+        }
+    }
+
+    /// The size counter.
+    pub fn size_of(self, size: usize, limit: usize) -> String {
+        let (size, limit) = (bytes(size), bytes(limit));
+        self.choose(|| format!("{size} of {limit}"), || format!("{limit} 중 {size}"))
+    }
+
+    /// Where typed JSON breaks.
+    pub fn json_error(self, place: Option<(usize, usize)>) -> String {
+        match place {
+            Some((line, column)) => self.choose(
+                || format!("Line {line}, column {column}: this is not JSON yet"),
+                || format!("{line}번째 줄 {column}번째 글자: 아직 JSON이 아니에요"),
+            ),
+            None => self.pick("This is not JSON yet", "아직 JSON이 아니에요").to_owned(),
+        }
+    }
+
+    /// Who the own node is, for assistive technology.
+    pub fn own_node(self, name: &str) -> String {
+        self.choose(|| format!("{name}, that is you: name and language"), || format!("나({name}): 이름과 언어"))
+    }
+
+    /// The title of an error page.
+    pub fn problem_title(self, status: u16) -> &'static str {
+        match status {
+            403 => self.pick("Not allowed", "들어갈 수 없어요"),
+            404 => self.pick("There is nothing here", "여기에는 아무것도 없어요"),
+            400..=499 => self.pick("This did not work", "요청대로 할 수 없었어요"),
+            _ => self.pick("The server could not answer", "서버가 답하지 못했어요"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plurals_have_their_own_form() {
+        assert_eq!(Words(Lang::En).new_messages(1), "1 new message");
+        assert_eq!(Words(Lang::En).new_messages(1284), "1,284 new messages");
+        assert_eq!(Words(Lang::Ko).new_messages(2), "새 메시지 2개");
+        assert_eq!(Words(Lang::Ko).queue(2), "연결되면 바로 보냅니다. 2개 기다리는 중");
+    }
+
+    #[test]
+    fn titles() {
+        assert_eq!(Words(Lang::En).title(Some("deploy"), 3), "(3) deploy – Baro");
+        assert_eq!(Words(Lang::Ko).title(None, 0), "Baro 바로");
+    }
+}

@@ -1,0 +1,75 @@
+//! The screens: one document each, complete without script.
+
+pub mod channel;
+pub mod home;
+pub mod problem;
+
+use crate::{
+    components::{Surroundings, announcer::Announcer, bar::Bar, dom, surroundings},
+    live::{Live, Starter},
+    page::{Page, Screen},
+};
+use channel::ChannelPage;
+use home::HomePage;
+use leptos::prelude::*;
+use problem::ProblemPage;
+use std::sync::Arc;
+
+/// The whole document of a page.
+#[component]
+pub fn Shell(options: LeptosOptions, page: Page) -> impl IntoView {
+    let place = Surroundings::new(&page);
+    let title = place.words.title(place.subject.as_deref(), 0);
+    let lang = page.lang.code();
+    provide_context(page);
+    view! {
+        <!DOCTYPE html>
+        <html lang=lang>
+            <head>
+                <meta charset="utf-8" />
+                <meta name="viewport" content="width=device-width, initial-scale=1, viewport-fit=cover" />
+                <meta name="color-scheme" content="light dark" />
+                <title>{title}</title>
+                <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
+                <link rel="stylesheet" href="/pkg/baro.css" />
+                <AutoReload options=options.clone() />
+                <HydrationScripts options />
+            </head>
+            <body>
+                <App />
+            </body>
+        </html>
+    }
+}
+
+/// Everything inside the body, for the server and the browser.
+#[component]
+pub fn App() -> impl IntoView {
+    let page = SharedValue::new(|| use_context::<Page>().expect("Shell provides the page")).into_inner();
+    let live = Live::new(&page);
+    provide_context(live);
+    provide_context(Arc::new(Surroundings::new(&page)));
+    Effect::new(|| {
+        dom::set_cookie(&format!("tz={}; path=/; max-age=31536000; samesite=lax", dom::zone_minutes()));
+        dom::mark_hydrated();
+    });
+    let words = surroundings().words;
+    let screen = match &page.screen {
+        Screen::Home(_) => view! { <HomePage /> }.into_any(),
+        Screen::Channel(channel) => view! { <ChannelPage channel=channel /> }.into_any(),
+        Screen::Problem(problem) => view! { <ProblemPage problem=problem.clone() /> }.into_any(),
+    };
+    let at_channels = matches!(page.screen, Screen::Home(_));
+    if let Some(Starter(start)) = use_context::<Starter>() {
+        Effect::new(move || untrack(|| start(page.clone(), live)));
+    }
+    view! {
+        <a class="skip" href="#main">
+            {words.skip()}
+        </a>
+        <Bar at_channels />
+        {screen}
+        <Announcer />
+    }
+    .into_any()
+}

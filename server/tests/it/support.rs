@@ -1,0 +1,209 @@
+//! A server of one's own, and clients that wait for events, never for time.
+
+use app::wire::Frame;
+use clap::Parser;
+use futures::{SinkExt, StreamExt};
+use reqwest::{RequestBuilder, Response};
+use serde_json::Value;
+use server::{Running, config::Cli};
+use std::{net::SocketAddr, time::Duration};
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
+
+/// Nothing here takes so long; it only keeps a broken test from hanging.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits for something that must come.
+pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, what).await.expect("it must come")
+}
+
+pub(crate) struct Baro {
+    running: Option<Running>,
+    pub(crate) address: SocketAddr,
+    pub(crate) folder: TempDir,
+    pub(crate) client: reqwest::Client,
+}
+
+impl Baro {
+    /// A server in a fresh folder, without the machine's own channel.
+    pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    pub(crate) async fn start_with(flags: &[&str]) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), flags).await
+    }
+
+    pub(crate) async fn start_in(folder: TempDir, flags: &[&str]) -> Self {
+        let data = folder.path().to_str().unwrap().to_owned();
+        let fixed = ["baro", "--listen", "127.0.0.1:0", "--data", &data, "--no-machine-channel", "--fsync", "never"];
+        let cli = Cli::parse_from(fixed.iter().chain(flags));
+        let running = server::run(cli.serve).await.unwrap();
+        let address = running.address;
+        Self { running: Some(running), address, folder, client: reqwest::Client::new() }
+    }
+
+    /// Ends this server and starts another on its folder.
+    pub(crate) async fn restart(mut self) -> Self {
+        self.running.take().unwrap().stop().await;
+        Self::start_in(self.folder, &[]).await
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> RequestBuilder {
+        self.client.get(self.url(path))
+    }
+
+    pub(crate) fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {
+        self.client.post(self.url(path)).body(body)
+    }
+
+    /// Publishes and returns the id.
+    pub(crate) async fn say(&self, channel: &str, body: &str) -> String {
+        let answer = self.post(&format!("/c/{channel}"), body.to_owned()).send().await.unwrap();
+        assert_eq!(answer.status(), 201);
+        json(answer).await["id"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn json(&self, path: &str) -> Value {
+        let answer = self.get(path).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        json(answer).await
+    }
+
+    pub(crate) async fn websocket(&self, path: &str) -> Socket {
+        Socket(connect_async(format!("ws://{}{path}", self.address)).await.unwrap().0)
+    }
+
+    pub(crate) async fn events(&self, path: &str, last_event_id: Option<&str>) -> Events {
+        let mut request = self.get(path).header("accept", "text/event-stream");
+        if let Some(id) = last_event_id {
+            request = request.header("last-event-id", id);
+        }
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Events { response, buffer: String::new() }
+    }
+}
+
+pub(crate) async fn json(response: Response) -> Value {
+    serde_json::from_slice(&response.bytes().await.unwrap()).unwrap()
+}
+
+/// Status and code of a refusal, which is always JSON.
+pub(crate) async fn refusal(request: RequestBuilder) -> (u16, String) {
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    let body = json(response).await;
+    assert!(!body["error"]["message"].as_str().unwrap().is_empty());
+    (status, body["error"]["code"].as_str().unwrap().to_owned())
+}
+
+/// The bodies of an answer's messages.
+pub(crate) fn bodies(answer: &Value) -> Vec<Value> {
+    answer["messages"].as_array().unwrap().iter().map(|message| message["body"].clone()).collect()
+}
+
+pub(crate) struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Socket {
+    pub(crate) async fn send(&mut self, text: &str) {
+        self.0.send(Message::text(text)).await.unwrap();
+    }
+
+    pub(crate) async fn send_binary(&mut self, bytes: &[u8]) {
+        self.0.send(Message::binary(bytes.to_vec())).await.unwrap();
+    }
+
+    pub(crate) async fn close(&mut self) {
+        self.0.close(None).await.unwrap();
+    }
+
+    /// The next data frame as it came; `None` when the server closed.
+    pub(crate) async fn raw(&mut self) -> Option<Message> {
+        loop {
+            match soon(self.0.next()).await {
+                Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => return Some(message),
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return None,
+            }
+        }
+    }
+
+    /// The next frame that is not a heartbeat.
+    pub(crate) async fn frame(&mut self) -> Frame {
+        loop {
+            let message = self.raw().await.expect("the connection stays");
+            match Frame::parse(message.to_text().unwrap()).unwrap() {
+                Frame::Cursor { .. } => {}
+                frame => return frame,
+            }
+        }
+    }
+
+    /// The next message's body as text.
+    pub(crate) async fn body(&mut self) -> String {
+        match self.frame().await {
+            Frame::Message(message) => String::from_utf8(message.body.as_bytes().to_vec()).unwrap(),
+            frame => panic!("a message, not {frame:?}"),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Event {
+    pub(crate) event: Option<String>,
+    pub(crate) id: Option<String>,
+    pub(crate) data: String,
+}
+
+pub(crate) struct Events {
+    response: Response,
+    buffer: String,
+}
+
+impl Events {
+    pub(crate) async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some((event, rest)) = self.buffer.split_once("\n\n") {
+                let event = parse_event(event);
+                self.buffer = rest.to_owned();
+                return Some(event);
+            }
+            let chunk = soon(self.response.chunk()).await.ok()??;
+            self.buffer.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+    }
+
+    /// The next message event.
+    pub(crate) async fn message(&mut self) -> Event {
+        loop {
+            let event = self.next().await.expect("the stream stays");
+            if event.event.is_none() {
+                return event;
+            }
+        }
+    }
+}
+
+fn parse_event(text: &str) -> Event {
+    let mut event = Event::default();
+    let mut data = Vec::new();
+    for line in text.lines() {
+        match line.split_once(": ").unwrap_or((line, "")) {
+            ("event", value) => event.event = Some(value.to_owned()),
+            ("id", value) => event.id = Some(value.to_owned()),
+            ("data" | "data:", value) => data.push(value),
+            ("retry", _) => {}
+            (other, _) => panic!("unknown field {other}"),
+        }
+    }
+    event.data = data.join("\n");
+    event
+}
