@@ -34,6 +34,8 @@ pub(crate) const BATCH_MESSAGES: usize = 256;
 pub(crate) const BATCH_BYTES: usize = 512 * 1024;
 /// Bytes of one JSON answer of messages; what does not fit is `more`.
 pub(crate) const ANSWER_BYTES: usize = 8 * 1024 * 1024;
+/// Messages read at once for a page of history: bounds what is read and then does not fit.
+pub(crate) const HISTORY_CHUNK: usize = 32;
 /// An idle reader's cursor is moved forward this often, and a dead line noticed.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Without a byte moved for so long a connection is closed.

@@ -91,15 +91,12 @@ pub struct ErrorDetail {
     pub message: String,
 }
 
-/// WebSocket close codes (RFC 6455 section 7.4). 1000 to 1015: come back, after 1008 and 1009 changed;
-/// 4000 to 4499 would mean: come back; 4500 to 4999: do not.
+/// WebSocket close codes (RFC 6455 section 7.4) this server sends. After each of them coming back makes sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub enum CloseCode {
     /// The server is going away; come back.
     GoingAway = 1001,
-    /// A frame was larger than the server takes.
-    TooLarge = 1009,
     /// The server failed; come back.
     Internal = 1011,
 }

@@ -1,8 +1,4 @@
-use super::{
-    Body, ChannelName, ErrorCode, Id, Message, Time,
-    limits::{CHANNELS_PER_SUBSCRIPTION, REF_BYTES},
-    message::read_body,
-};
+use super::{Body, ChannelName, ErrorCode, Id, Message, Time, limits::REF_BYTES, message::read_body};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -262,9 +258,6 @@ impl Command {
             }
             "subscribe" => {
                 let channels = raw.channels.ok_or_else(|| refuse("subscribe needs channels".into()))?;
-                if channels.len() > CHANNELS_PER_SUBSCRIPTION {
-                    return Err(refuse(format!("at most {CHANNELS_PER_SUBSCRIPTION} channels")));
-                }
                 Ok(Self::Subscribe { reference, channels })
             }
             "ping" => Ok(Self::Ping { reference }),

@@ -14,7 +14,7 @@ pub use subscription::{Delivery, Start, Subscription};
 use crate::{
     clock,
     engine::{AppendError, Appended, Draft, Engine, Offset, Query, ReadError, Resolved, Stored, Tail},
-    limits::{ANSWER_BYTES, LIST_CHANNELS},
+    limits::{ANSWER_BYTES, HISTORY_CHUNK, LIST_CHANNELS},
 };
 use app::wire::{ChannelEntry, ChannelName, Id, Missed, Time};
 use ring::Ring;
@@ -111,34 +111,47 @@ impl Hub {
                 (if resume == 0 { head } else { resume }, channels.iter().map(tell).collect())
             }
         };
-        let (first, more) = self.newest(channels, up_to, limit).await?;
-        let mut messages = Vec::new();
-        if let Some(first) = first {
+        let (mut offsets, mut more) = self.newest(channels, up_to, limit).await?;
+        // Newest first, a chunk at a time: what does not fit into one answer is older, and `more`.
+        let mut messages: Vec<Arc<Stored>> = Vec::new();
+        let mut bytes = 0;
+        while let Some(last) = offsets.last().copied() {
+            let chunk = offsets.split_off(offsets.len().saturating_sub(HISTORY_CHUNK));
+            let first = chunk.first().copied().unwrap_or(last);
+            let mut found = Vec::with_capacity(chunk.len());
             for channel in channels {
-                messages.extend(self.read(channel, first - 1, up_to, limit, ANSWER_BYTES).await?.messages);
+                found.extend(self.read(channel, first - 1, last, chunk.len(), usize::MAX).await?.messages);
+            }
+            found.sort_unstable_by_key(|stored| stored.offset());
+            for stored in found.into_iter().rev() {
+                if bytes > 0 && bytes + stored.weight() > ANSWER_BYTES {
+                    messages.reverse();
+                    return Ok(History { messages, more: true, missed });
+                }
+                bytes += stored.weight();
+                messages.push(stored);
             }
         }
-        messages.sort_unstable_by_key(|stored| stored.offset());
+        messages.reverse();
+        more &= !messages.is_empty();
         Ok(History { messages, more, missed })
     }
 
-    /// The offset at which the newest `limit` messages up to `up_to` begin, and whether older ones are kept.
+    /// The offsets of the newest `limit` messages up to `up_to`, oldest first, and whether older ones are kept.
     async fn newest(
         &self,
         channels: &[ChannelName],
         up_to: Offset,
         limit: usize,
-    ) -> Result<(Option<Offset>, bool), ReadError> {
-        if limit == 0 {
-            return Ok((None, false));
-        }
+    ) -> Result<(Vec<Offset>, bool), ReadError> {
         let mut offsets = Vec::new();
         for channel in channels {
             offsets.extend(self.engine.offsets(channel.clone(), up_to, limit + 1).await?);
         }
         offsets.sort_unstable();
         let more = offsets.len() > limit;
-        Ok((offsets.get(offsets.len().saturating_sub(limit)).copied(), more))
+        let newest = offsets.split_off(offsets.len().saturating_sub(limit));
+        Ok((newest, more))
     }
 
     async fn read(

@@ -77,8 +77,8 @@ impl Subscription {
             Start::After(id) => this.begin_after(id, head),
             Start::Earliest => this.begin_at(0, head),
             Start::Last(count) => {
-                let (first, _) = this.hub.newest(&this.channels, head, count).await?;
-                this.begin_at(first.map_or(head, |first| first - 1), head);
+                let (newest, _) = this.hub.newest(&this.channels, head, count).await?;
+                this.begin_at(newest.first().map_or(head, |first| first - 1), head);
             }
         }
         Ok(this)

@@ -3,7 +3,7 @@
 use super::Format;
 use crate::{
     hub::Hub,
-    limits::{SILENCE, WEBSOCKET_READ_BUFFER},
+    limits::{HEARTBEAT, SILENCE, WEBSOCKET_READ_BUFFER},
     session::{Line, Session},
 };
 use app::wire::{Body, CloseCode, ErrorCode, Frame};
@@ -54,18 +54,15 @@ impl Connection {
             self.write(vec![Line::Frame(opening)]).await?;
         }
         let mut silence = Instant::now() + SILENCE;
+        // On a clock of its own: a busy reader that only listens must prove that it is there, too.
+        let mut ping = Instant::now() + HEARTBEAT;
         let closed = hub.closed();
         tokio::pin!(closed);
         loop {
             tokio::select! {
                 lines = self.session.next() => match lines {
                     Ok(lines) => {
-                        let beat = lines.iter().any(|line| matches!(line, Line::Frame(Frame::Cursor { .. })));
                         self.write(lines).await?;
-                        if beat {
-                            self.send(Message::Ping(Bytes::new())).await?;
-                            self.flush().await?;
-                        }
                     }
                     Err(error) => {
                         tracing::error!(%error, "a reader had to be let go");
@@ -86,6 +83,11 @@ impl Connection {
                         }
                         None => return Err(Gone),
                     }
+                }
+                () = sleep_until(ping) => {
+                    ping = Instant::now() + HEARTBEAT;
+                    self.send(Message::Ping(Bytes::new())).await?;
+                    self.flush().await?;
                 }
                 () = sleep_until(silence) => return Err(Gone),
                 () = &mut closed => return self.goodbye().await,

@@ -1,6 +1,9 @@
 //! The real server on port 0, spoken to over real sockets.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
+
 mod arrows;
+mod protocol_page;
 mod publish;
 mod read;
 mod restart;

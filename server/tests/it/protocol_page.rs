@@ -65,9 +65,25 @@ async fn the_examples_are_true() {
 #[test]
 fn every_error_code_is_listed() {
     for code in [
-        "bad-channel", "bad-cursor", "bad-parameter", "bad-body", "bad-key", "bad-frame", "too-many-channels",
-        "forbidden-origin", "forbidden-host", "not-found", "method-not-allowed", "timeout", "too-large",
-        "unsupported-charset", "key-conflict", "internal", "unavailable", "unknown", "store-full",
+        "bad-channel",
+        "bad-cursor",
+        "bad-parameter",
+        "bad-body",
+        "bad-key",
+        "bad-frame",
+        "too-many-channels",
+        "forbidden-origin",
+        "forbidden-host",
+        "not-found",
+        "method-not-allowed",
+        "timeout",
+        "too-large",
+        "unsupported-charset",
+        "key-conflict",
+        "internal",
+        "unavailable",
+        "unknown",
+        "store-full",
     ] {
         assert!(PAGE.contains(&format!("`{code}`")), "{code}");
     }

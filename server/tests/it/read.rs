@@ -33,6 +33,29 @@ async fn pages_are_complete_both_ways() {
 }
 
 #[tokio::test]
+async fn a_page_of_large_messages_ends_next_to_where_it_was_asked_for() {
+    let baro = Baro::start().await;
+    let mut ids = Vec::new();
+    for _ in 0..40 {
+        ids.push(baro.say("a", &"x".repeat(500_000)).await);
+    }
+    let mut seen = Vec::new();
+    let mut before = ids[39].clone();
+    loop {
+        let page = baro.json(&format!("/c/a?before={before}&limit=100")).await;
+        let messages = page["messages"].as_array().unwrap();
+        assert!(messages.len() < 20, "an answer has a bound");
+        seen.extend(messages.iter().rev().map(|message| message["id"].as_str().unwrap().to_owned()));
+        before = seen.last().unwrap().clone();
+        if page["more"] == false {
+            break;
+        }
+    }
+    seen.reverse();
+    assert_eq!(seen, ids[..39]);
+}
+
+#[tokio::test]
 async fn many_channels_come_in_one_order() {
     let baro = Baro::start().await;
     for n in 0..6 {

@@ -33,7 +33,8 @@ impl Process {
 async fn what_was_acknowledged_survives_kill_9() {
     let folder = tempfile::tempdir().unwrap();
     let mut acknowledged: Vec<String> = Vec::new();
-    for round in 0..3 {
+    let kills: usize = std::env::var("BARO_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(3);
+    for round in 0..kills {
         let mut baro = Process::start(folder.path()).await;
         let publishers: Vec<_> = (0..4)
             .map(|publisher| {

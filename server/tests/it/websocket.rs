@@ -152,3 +152,16 @@ async fn readers_on_every_transport_see_the_same_bytes_in_the_same_order() {
         assert_eq!(&serde_json::from_str::<serde_json::Value>(over_socket.to_text().unwrap()).unwrap(), message);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_of_a_busy_channel_is_pinged_and_stays() {
+    // In memory: a store's thread would look idle to the paused clock, which then runs away.
+    let baro = Baro::start_with(&["--engine", "memory"]).await;
+    let mut socket = baro.websocket("/c/a").await;
+    // Longer than the silence after which a connection is given up, and never idle.
+    for n in 0..90 {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        baro.say("a", &format!("n{n}")).await;
+        assert_eq!(socket.body().await, format!("n{n}"));
+    }
+}

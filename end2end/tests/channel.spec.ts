@@ -1,0 +1,166 @@
+import { expect, ids, Line, live, openLive, test, type } from "./baro";
+
+test("two browsers talk, and curl joins", async ({ baro, browser, complaints }) => {
+  const [one, two] = await Promise.all(
+    [0, 1].map(async () => {
+      const page = await (await browser.newContext()).newPage();
+      complaints.listen(page);
+      await openLive(page, baro.channel("demo"));
+      return page;
+    }),
+  );
+  await type(one, "hello from one");
+  await expect(two.locator(".feed .body")).toHaveText(["hello from one"]);
+  await type(two, "hello from two");
+  await expect(one.locator(".feed [data-id] .body")).toHaveText(["hello from one", "hello from two"]);
+  await baro.say("demo", "hello from curl");
+  for (const page of [one, two]) {
+    await expect(page.locator(".feed [data-id] .body")).toHaveText(["hello from one", "hello from two", "hello from curl"]);
+  }
+  expect(await ids(one)).toEqual((await baro.all("demo")).map((message) => message.id));
+  expect((await baro.all("demo")).map((message) => message.from.kind)).toEqual(["person", "person", "program"]);
+});
+
+test("a Korean name works everywhere", async ({ baro, page }) => {
+  await baro.say("온실-3동", '{"temp":24.8}');
+  await openLive(page, baro.channel("온실-3동"));
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("온실-3동");
+  await type(page, "습도는 65% 위로 올라가면 알려 주세요.");
+  await expect(page.locator(".feed [data-id]")).toHaveCount(2);
+  expect((await baro.all("온실-3동")).map((message) => message.body)).toEqual([
+    { temp: 24.8 },
+    "습도는 65% 위로 올라가면 알려 주세요.",
+  ]);
+});
+
+test("Enter that ends a Hangul composition sends nothing", async ({ baro, page }) => {
+  await openLive(page, baro.channel("demo"));
+  const composer = page.locator("textarea[name=body]");
+  await composer.fill("안녕");
+  await composer.dispatchEvent("keydown", { key: "Enter", isComposing: true, keyCode: 229 });
+  await expect(composer).toHaveValue("안녕");
+  await composer.press("Shift+Enter");
+  await composer.pressSequentially("바로");
+  await composer.press("Enter");
+  await expect(page.locator(".feed [data-id] .body")).toHaveText(["안녕\n바로"]);
+  expect((await baro.all("demo")).map((message) => message.body)).toEqual(["안녕\n바로"]);
+});
+
+test("a killed server: everything acknowledged is there, the page shows exactly what it missed", async ({ baro, page, complaints }) => {
+  await openLive(page, baro.channel("demo"));
+  await type(page, "before");
+  await expect(page.locator(".feed [data-id]")).toHaveCount(1);
+  await expect(page.locator("[data-state]")).toHaveCount(0);
+  complaints.cut = true;
+  await baro.kill();
+  await expect(page.locator(".pill")).not.toHaveAttribute("data-link", "live");
+  await type(page, "while away");
+  await expect(page.locator("[data-state=waiting], [data-state=sending]")).toHaveCount(1);
+  await baro.start();
+  await baro.say("demo", "missed one");
+  await live(page);
+  await expect(page.locator(".feed [data-id]")).toHaveCount(3);
+  await expect(page.locator("[data-state]")).toHaveCount(0);
+  const stored = await baro.all("demo");
+  expect(await ids(page)).toEqual(stored.map((message) => message.id));
+  expect(stored.map((message) => message.body).sort()).toEqual(["before", "missed one", "while away"]);
+});
+
+test("a cut line: the page comes back by itself and a message sent meanwhile is stored once", async ({ baro, page, complaints }) => {
+  const line = new Line(baro.url);
+  await line.open();
+  await openLive(page, `${line.url}/c/demo`);
+  complaints.cut = true;
+  for (let round = 0; round < 3; round++) {
+    line.cut();
+    await type(page, `sent ${round}`);
+    await baro.say("demo", `missed ${round}`);
+    line.mend();
+    await live(page, /^(websocket|sse)$/);
+    await expect(page.locator(".feed [data-id]")).toHaveCount(2 * round + 2);
+  }
+  expect(await ids(page)).toEqual((await baro.all("demo")).map((message) => message.id));
+  expect(new Set((await baro.all("demo")).map((message) => message.body)).size).toBe(6);
+  line.close();
+});
+
+test("WebSocket refused: the page goes on over EventSource and sends by POST", async ({ baro, page, complaints }) => {
+  complaints.cut = true;
+  const line = new Line(baro.url);
+  line.refuseWebSocket = true;
+  await line.open();
+  await openLive(page, `${line.url}/c/demo`, "sse");
+  await expect(page.locator(".pill")).toContainText("SSE");
+  await baro.say("demo", "over the stream");
+  await expect(page.locator(".feed [data-id] .body")).toHaveText(["over the stream"]);
+  const post = page.waitForRequest((request) => request.method() === "POST");
+  await type(page, "by request");
+  expect((await post).headers()["idempotency-key"]).toBeTruthy();
+  await expect(page.locator(".feed [data-id] .body")).toHaveText(["over the stream", "by request"]);
+  expect((await baro.all("demo")).map((message) => message.from.kind)).toEqual(["program", "person"]);
+  line.close();
+});
+
+test("what the server refuses says so, can be sent again, and never doubles", async ({ baro, page, complaints }) => {
+  complaints.cut = true;
+  const line = new Line(baro.url);
+  line.refuseWebSocket = true;
+  await line.open();
+  await openLive(page, `${line.url}/c/demo`, "sse");
+  let mood: "refuse" | "lose the answer" | "obey" = "refuse";
+  await page.route("**/c/demo", async (route) => {
+    if (route.request().method() !== "POST" || mood === "obey") return route.continue();
+    if (mood === "refuse") {
+      return route.fulfill({ status: 400, json: { error: { code: "bad-body", message: "refused by the test" } } });
+    }
+    // It is stored, but the page never hears so: the worst case for doubling.
+    mood = "obey";
+    await route.fetch();
+    await route.abort();
+  });
+  await type(page, "once");
+  const failed = page.locator("[data-state=failed]");
+  await expect(failed).toContainText("refused by the test");
+  mood = "lose the answer";
+  await failed.getByRole("button", { name: "Send again" }).click();
+  await expect(page.locator("[data-state]")).toHaveCount(0);
+  await expect(page.locator(".feed [data-id] .body")).toHaveText(["once"]);
+  expect((await baro.all("demo")).length).toBe(1);
+  line.close();
+});
+
+test("the page continues exactly where the server's rendering ended, at 200 messages a second", async ({ baro, page }) => {
+  let publishing = true;
+  const publisher = (async () => {
+    for (let n = 0; publishing && n < 2000; ) {
+      await Promise.all(Array.from({ length: 4 }, () => baro.say("busy", `n${n++}`)));
+      await new Promise((next) => setTimeout(next, 20));
+    }
+  })();
+  await expect.poll(async () => (await baro.all("busy")).length).toBeGreaterThan(20);
+  await page.goto(baro.channel("busy"));
+  const first = (await page.locator(".feed [data-id]").first().getAttribute("data-id"))!;
+  await live(page);
+  // A moment of live delivery, then stop and let the page settle.
+  const enough = (await baro.all("busy")).length + 100;
+  await expect.poll(async () => (await baro.all("busy")).length).toBeGreaterThan(enough);
+  publishing = false;
+  await publisher;
+  const stored = (await baro.all("busy")).map((message) => message.id);
+  await expect.poll(async () => (await ids(page)).at(-1)).toBe(stored.at(-1));
+  const shown = await ids(page);
+  expect(shown).toEqual(stored.slice(-shown.length));
+  // Nothing of what was rendered is gone, unless the feed's bound moved it out.
+  expect(shown.length === 400 || shown.includes(first)).toBe(true);
+});
+
+test("JSON is checked while it is typed and sent as JSON", async ({ baro, page }) => {
+  await openLive(page, baro.channel("demo"));
+  await page.getByText("JSON", { exact: true }).click();
+  await page.locator("textarea[name=body]").fill('{ "temp": 24.8, "hum": }');
+  await expect(page.locator(".composer")).toContainText(/line 1/i);
+  await page.locator("textarea[name=body]").fill('{ "temp": 24.8 }');
+  await page.keyboard.press("Enter");
+  await expect(page.locator(".feed [data-id]")).toHaveCount(1);
+  expect((await baro.all("demo"))[0].body).toEqual({ temp: 24.8 });
+});
