@@ -231,22 +231,17 @@ impl Session {
         self.publishes.len() >= PUBLISHES_IN_FLIGHT
     }
 
-    /// What goes out next; waits for it.
+    /// What goes out next; waits for it. Empty when a publish was done of which the client hears nothing.
     ///
     /// # Errors
     /// The store cannot be read.
     pub async fn next(&mut self) -> Result<Vec<Line>, ReadError> {
-        loop {
-            tokio::select! {
-                biased;
-                Some(answer) = self.publishes.next() => {
-                    if let Some(frame) = answer {
-                        return Ok(vec![Line::Frame(frame)]);
-                    }
-                }
-                deliveries = self.subscription.next() => {
-                    return deliveries.map(|all| all.into_iter().map(Line::from).collect());
-                }
+        tokio::select! {
+            biased;
+            // Also when there is nothing to say: room for another publish is news to the transport.
+            Some(answer) = self.publishes.next() => Ok(answer.map(Line::Frame).into_iter().collect()),
+            deliveries = self.subscription.next() => {
+                deliveries.map(|all| all.into_iter().map(Line::from).collect())
             }
         }
     }

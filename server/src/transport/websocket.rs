@@ -146,6 +146,9 @@ impl Connection {
 
     /// Writes as many lines as there are, then flushes once.
     async fn write(&mut self, lines: Vec<Line>) -> Result<(), Gone> {
+        if lines.is_empty() {
+            return Ok(());
+        }
         for line in lines {
             if let Some(message) = encode(line, self.format) {
                 self.send(message).await?;
