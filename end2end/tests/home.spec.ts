@@ -39,3 +39,13 @@ test("Korean by Accept-Language, English by choice", async ({ baro, browser, com
   await openLive(page, baro.channel("demo"));
   await expect(page.locator("html")).toHaveAttribute("lang", "en");
 });
+
+test("times are the reader's own, on the first visit too", async ({ baro, page }) => {
+  await baro.say("demo", "hello");
+  await openLive(page, baro.channel("demo"));
+  const row = page.locator(".feed [data-id]");
+  const sent = new Date((await row.locator("time").getAttribute("datetime"))!);
+  // The browser of these tests is in Seoul.
+  const expected = sent.toLocaleTimeString("en-GB", { timeZone: "Asia/Seoul" });
+  await expect(row.locator("time")).toHaveText(expected);
+});

@@ -79,7 +79,7 @@ fn speak_of_link(state: RwSignal<String>, alarm: RwSignal<String>) {
         let link = live.link.get_untracked();
         let text = match link {
             Link::Live { transport, .. } => place.words.transport(transport).to_owned(),
-            other => place.words.link(other, place.now, place.zone),
+            other => place.words.link(other, place.now, place.zone.get()),
         };
         // Both die with this run of the effect, that is, at the next change.
         if link == Link::Offline {

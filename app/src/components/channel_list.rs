@@ -90,7 +90,7 @@ fn ChannelRow(name: ChannelName, clock: RwSignal<Time>) -> impl IntoView {
     let of = move |read: fn(&ChannelEntry) -> String| move || entry.with(|entry| entry.as_ref().map(read));
     let ago =
         Memo::new(move |_| entry.with(|entry| entry.as_ref().map(|entry| words.ago(entry.last.time, clock.get()))));
-    let full = move || entry.with(|entry| entry.as_ref().map(|entry| words.full(entry.last.time, zone)));
+    let full = move || entry.with(|entry| entry.as_ref().map(|entry| words.full(entry.last.time, zone.get())));
     let here = Memo::new(move |_| entry.with(|entry| entry.as_ref().map_or(0, |entry| entry.here)));
     let is_program =
         move || entry.with(|entry| entry.as_ref().is_some_and(|entry| entry.last.from.kind == Kind::Program));

@@ -31,9 +31,9 @@ pub fn CopyButton(#[prop(into)] text: Signal<String>) -> impl IntoView {
 }
 
 /// In a channel: the command that sends to it.
-pub fn program_card(path: &str) -> impl IntoView + use<> {
+pub fn program_card(channel: &crate::wire::ChannelName) -> impl IntoView + use<> {
     let place = surroundings();
-    let command = format!("curl -d '{{\"temp\": 24.8}}' \\\n  {}{path}", place.origin);
+    let command = format!("curl -d '{{\"temp\": 24.8}}' \\\n  {}/c/{channel}", place.origin);
     view! {
         <section class="program-card">
             <div class="card-head">
@@ -56,7 +56,7 @@ pub fn SendCard(#[prop(into)] channel: Signal<Option<crate::wire::ChannelName>>)
     let origin = StoredValue::new(place.origin.to_string());
     let name = move || channel.with(|channel| channel.as_ref().map_or("hello".to_owned(), |name| name.to_string()));
     let path = move || channel.with(|channel| channel.as_ref().map_or("/c/hello".to_owned(), |name| name.path()));
-    let curl = Signal::derive(move || format!("curl -d '{}' \\\n  {}{}", words.hello(), origin.get_value(), path()));
+    let curl = Signal::derive(move || format!("curl -d '{}' \\\n  {}/c/{}", words.hello(), origin.get_value(), name()));
     let cli = Signal::derive(move || {
         format!("baro publish --url {} \\\n  {} '{}'", origin.get_value(), name(), words.hello())
     });

@@ -119,7 +119,7 @@ pub fn FeedView<'a>(channel: &'a Channel, scroll: FeedScroll) -> impl IntoView {
     let name = channel.name.as_str().to_owned();
     follow(scroll, live, place.visitor.id.clone());
     show_title(scroll);
-    let rows = move || live.feed.with(|feed| feed::rows(feed, &visitor, zone));
+    let rows = move || live.feed.with(|feed| feed::rows(feed, &visitor, zone.get()));
     let first = Memo::new(move |_| {
         live.older.get().then(|| live.feed.with(|feed| feed::messages(feed).next().map(|message| message.id))).flatten()
     });

@@ -65,7 +65,7 @@ pub struct Clock {
 
 impl Clock {
     /// Starts at the moment of rendering, which server and browser share.
-    fn new(now: Time, store: RwSignal<Store>) -> Self {
+    fn new(now: Time, minutes: i64, store: RwSignal<Store>) -> Self {
         let ticking = RwSignal::new(now);
         let paused = RwSignal::new(None::<Time>);
         let end = Memo::new(move |_| {
@@ -74,7 +74,7 @@ impl Clock {
                 ticking.get().max(newest)
             })
         });
-        Self { ticking, minutes: RwSignal::new(5), paused, end }
+        Self { ticking, minutes: RwSignal::new(minutes), paused, end }
     }
 
     /// Whether the reader stopped the charts.
@@ -103,12 +103,19 @@ impl Clock {
     }
 }
 
+/// Minutes shown at first: a channel that has just begun would be a stroke at the edge of five.
+fn first_range(channel: &Channel, now: Time) -> i64 {
+    let oldest = channel.readings.first().map(|reading| reading.time);
+    let oldest = oldest.or_else(|| channel.messages.first().map(|message| message.time));
+    if oldest.is_some_and(|oldest| now.0 - oldest.0 < 90_000) { 1 } else { 5 }
+}
+
 /// Charts of the channel's numbers, and how to send some.
 #[component]
 pub fn LivePanel<'a>(channel: &'a Channel, readings: Readings) -> impl IntoView {
     let place = surroundings();
     let words = place.words;
-    let clock = Clock::new(place.now, readings.store);
+    let clock = Clock::new(place.now, first_range(channel, place.now), readings.store);
     clock.run(place.now);
     let has_series = Memo::new(move |_| readings.series.with(|series| !series.is_empty()));
     view! {
@@ -131,7 +138,7 @@ pub fn LivePanel<'a>(channel: &'a Channel, readings: Readings) -> impl IntoView 
                     }
                 }}
             </section>
-            {program_card(&channel.name.path())}
+            {program_card(&channel.name)}
         </aside>
     }
     .into_any()
@@ -144,7 +151,7 @@ fn Charts(readings: Readings, clock: Clock) -> impl IntoView {
     let behind = move || {
         clock.paused.get().map(|time| {
             let behind = readings.store.with(|store| store.after(time));
-            view! { <p class="paused">{words.paused(&words.clock_seconds(time, zone), behind)}</p> }
+            view! { <p class="paused">{words.paused(&words.clock_seconds(time, zone.get()), behind)}</p> }
         })
     };
     view! {
@@ -228,7 +235,7 @@ fn Table(readings: Readings) -> impl IntoView {
                 let cell = |field: &String| {
                     value_of(reading, field).map_or_else(|| "–".to_owned(), |number| value(number, TABLE_DECIMALS))
                 };
-                let time = words.clock_seconds(reading.time, zone);
+                let time = words.clock_seconds(reading.time, zone.get());
                 std::iter::once(time).chain(series.iter().map(cell)).collect::<Vec<_>>()
             };
             store.table().map(row).collect()

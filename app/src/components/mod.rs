@@ -35,8 +35,8 @@ pub struct Surroundings {
     pub visitor: Sender,
     /// Where the visitor really is.
     pub origin: Arc<str>,
-    /// Minutes east of UTC.
-    pub zone: i16,
+    /// Minutes east of UTC: as rendered, then the reader's own as soon as the browser says so.
+    pub zone: RwSignal<i16>,
     /// When the page was rendered.
     pub now: Time,
     /// The path of this page, to come back to after a form.
@@ -56,7 +56,7 @@ impl Surroundings {
             words: Words(page.lang),
             visitor: page.visitor.clone(),
             origin: page.origin.as_str().into(),
-            zone: page.zone,
+            zone: RwSignal::new(page.zone),
             now: page.now,
             back: back.into(),
             subject,

@@ -13,7 +13,7 @@ pub fn Pill() -> impl IntoView {
     // The countdown and the round trip change often; what the pill is made of does not.
     let shape = Memo::new(move |_| Shape::of(live.link.get()));
     let words = StoredValue::new(place);
-    let text = move || words.with_value(|place| place.words.link(live.link.get(), place.now, place.zone));
+    let text = move || words.with_value(|place| place.words.link(live.link.get(), place.now, place.zone.get()));
     let short = move || words.with_value(|place| place.words.link_short(live.link.get()));
     view! {
         <div

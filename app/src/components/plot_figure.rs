@@ -48,10 +48,10 @@ pub fn PlotFigure(field: String, at: usize, readings: Readings, clock: Clock) ->
     // Nothing that stands still ends at now.
     let dot = move || drawn.with(|drawn| drawn.as_ref().filter(|_| !clock.is_paused()).map(end_dot));
     let right = move || {
-        if clock.is_paused() { words.clock_seconds(clock.window().end, zone) } else { words.now().to_owned() }
+        if clock.is_paused() { words.clock_seconds(clock.window().end, zone.get()) } else { words.now().to_owned() }
     };
     let axis = move |end: fn(crate::chart::Window) -> crate::wire::Time| {
-        move || words.clock_seconds(end(clock.window()), zone)
+        move || words.clock_seconds(end(clock.window()), zone.get())
     };
     view! {
         <figure class=CLASSES.get(at).copied().unwrap_or("plot s6")>

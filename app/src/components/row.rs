@@ -15,12 +15,12 @@ pub fn RowView(row: Row) -> AnyView {
         Row::Day { time, .. } => view! {
             <li class="row day">
                 <span class="rail"></span>
-                <span class="note">{words.day(time, place.now, place.zone)}</span>
+                <span class="note">{move || words.day(time, place.now, place.zone.get())}</span>
             </li>
         }
         .into_any(),
         Row::Away { seconds, .. } => note(words.away(seconds)).into_any(),
-        Row::Missed { missed, .. } => note(words.missed(&missed, place.zone)).into_any(),
+        Row::Missed { missed, .. } => note(words.missed(&missed, place.zone.get())).into_any(),
         Row::Message(row) => view! { <MessageView row /> }.into_any(),
     }
 }
@@ -39,9 +39,10 @@ fn MessageView(row: MessageRow) -> impl IntoView {
     let place = surroundings();
     let words = place.words;
     let MessageRow { message, head, caught_up, own } = row;
-    let clock = match message.from.kind {
-        Kind::Person => words.clock(message.time, place.zone),
-        Kind::Program => words.clock_seconds(message.time, place.zone),
+    let (sent, kind, zone) = (message.time, message.from.kind, place.zone);
+    let clock = move || match kind {
+        Kind::Person => words.clock(sent, zone.get()),
+        Kind::Program => words.clock_seconds(sent, zone.get()),
     };
     // What the server rendered does not fade in.
     let fresh = live().link.get_untracked() != Link::Snapshot;
@@ -63,7 +64,7 @@ fn MessageView(row: MessageRow) -> impl IntoView {
             id=format!("m-{}", message.id)
             data-id=message.id.to_string()
         >
-            <time class="time" datetime=message.time.to_string() title=words.full(message.time, place.zone)>
+            <time class="time" datetime=message.time.to_string() title=move || words.full(sent, zone.get())>
                 {clock}
             </time>
             <span class="rail">{head.then(|| node(&message.from, own))}</span>

@@ -50,7 +50,12 @@ pub fn App() -> impl IntoView {
     provide_context(live);
     provide_context(Arc::new(Surroundings::new(&page)));
     Effect::new(|| {
-        dom::set_cookie(&format!("tz={}; path=/; max-age=31536000; samesite=lax", dom::zone_minutes()));
+        let zone = dom::zone_minutes();
+        dom::set_cookie(&format!("tz={zone}; path=/; max-age=31536000; samesite=lax"));
+        let rendered = surroundings().zone;
+        if rendered.get_untracked() != zone {
+            rendered.set(zone);
+        }
         dom::mark_hydrated();
     });
     let words = surroundings().words;
