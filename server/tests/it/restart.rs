@@ -13,9 +13,14 @@ struct Process {
     url: String,
 }
 
+/// The binary of this build, or another one, such as the release.
+fn binary() -> String {
+    std::env::var("BARO_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_baro").to_owned())
+}
+
 impl Process {
     async fn start(data: &std::path::Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_baro"))
+        let mut child = Command::new(binary())
             .args(["--listen", "127.0.0.1:0", "--no-machine-channel", "--data"])
             .arg(data)
             .stdout(Stdio::piped())
@@ -89,6 +94,7 @@ async fn what_was_acknowledged_survives_kill_9() {
             break;
         }
     }
+    println!("{kills} kills: {} acknowledged, {} found in the store", acknowledged.len(), kept.len());
     for text in &acknowledged {
         assert_eq!(kept.iter().filter(|kept| *kept == text).count(), 1, "{text} is there, once");
     }
@@ -99,7 +105,7 @@ async fn the_command_line_publishes_and_tails() {
     let folder = tempfile::tempdir().unwrap();
     let baro = Process::start(folder.path()).await;
     let command = |args: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_baro"));
+        let mut command = Command::new(binary());
         command.args(args).env("BARO_URL", &baro.url).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         command
     };
