@@ -78,6 +78,9 @@ pub struct Channel {
     pub older: bool,
     /// The message a link points to (`?at=ID`).
     pub at: Option<Id>,
+    /// Whether the page goes on live from `cursor`. Deep in history it does not: what came since would be
+    /// more than a page holds.
+    pub continues: bool,
     /// The other channels of this server, newest first, for the side column; at most 20.
     pub channels: Vec<ChannelName>,
     /// The form's idempotency key without script: one key a page, so that a double click sends once.

@@ -164,3 +164,17 @@ test("JSON is checked while it is typed and sent as JSON", async ({ baro, page }
   await expect(page.locator(".feed [data-id]")).toHaveCount(1);
   expect((await baro.all("demo"))[0].body).toEqual({ temp: 24.8 });
 });
+
+test("a page deep in history stands still and leads back to now", async ({ baro, page }) => {
+  for (let n = 0; n < 500; n++) await baro.say("long", `n${n}`);
+  const stored = await baro.all("long");
+  await page.goto(`${baro.channel("long")}?at=${stored[100].id}`);
+  await expect(page.locator("html[data-hydrated]")).toBeAttached();
+  await expect(page.locator(`[data-id="${stored[100].id}"]`)).toBeVisible();
+  await expect(page.locator(".pill")).toHaveAttribute("data-link", "snapshot");
+  await page.locator("textarea[name=body]").fill("an answer");
+  await page.locator(".composer button.send").click();
+  await expect(page).toHaveURL(baro.channel("long"));
+  await live(page);
+  await expect(page.locator(".feed [data-id] .body").last()).toHaveText("an answer");
+});

@@ -29,6 +29,8 @@ use std::borrow::Cow;
 const PAGE_MESSAGES: usize = 50;
 /// Older messages whose numbers the chart begins with: five minutes at one a second.
 const CHART_MESSAGES: usize = 300;
+/// Messages a page of history may be behind and still go on live.
+const CONTINUED_MESSAGES: usize = 300;
 /// Channels in the side column.
 const SIDE_CHANNELS: usize = 20;
 
@@ -70,14 +72,16 @@ async fn snapshot(app: &App, name: ChannelName, at: Option<Id>, refused: Option<
     let split = history.messages.len().saturating_sub(PAGE_MESSAGES);
     let (earlier, shown) = history.messages.split_at(split);
     let side = app.hub.channels(0).await?;
+    let cursor = match (at, shown.last()) {
+        (Some(_), Some(last)) => last.message.id,
+        _ => cursor,
+    };
     Ok(Channel {
+        continues: at.is_none() || app.hub.is_near(&name, cursor, CONTINUED_MESSAGES).await?,
         name,
         messages: shown.iter().map(|stored| stored.message.clone()).collect(),
         readings: earlier.iter().filter_map(|stored| chart::readings(&stored.message)).collect(),
-        cursor: match (at, shown.last()) {
-            (Some(_), Some(last)) => last.message.id,
-            _ => cursor,
-        },
+        cursor,
         older: split > 0 || history.more,
         at,
         channels: side.into_iter().map(|entry| entry.channel).take(SIDE_CHANNELS).collect(),

@@ -114,6 +114,7 @@ pub fn Composer<'a>(channel: &'a Channel, scroll: FeedScroll) -> impl IntoView {
     let first_text = draft.text.with_untracked(|text| escape(text));
     let refused = channel.refused.as_ref().map(|refused| refused.message.clone());
     Effect::new(move || draft.take_over());
+    let continues = channel.continues;
     let send = move || {
         if draft.may_send() {
             live.command(Command::Send(draft.body()));
@@ -124,14 +125,17 @@ pub fn Composer<'a>(channel: &'a Channel, scroll: FeedScroll) -> impl IntoView {
     let on_key = move |event: ev::KeyboardEvent| {
         // 229: some browsers end the composition of a syllable before they tell of the key.
         let composing = event.is_composing() || event.key_code() == 229;
-        if event.key() == "Enter" && !event.shift_key() && !composing && !dom::touches() {
+        if continues && event.key() == "Enter" && !event.shift_key() && !composing && !dom::touches() {
             event.prevent_default();
             send();
         }
     };
     let on_submit = move |event: ev::SubmitEvent| {
-        event.prevent_default();
-        send();
+        // A page that is not live sends as one without script does, and comes back to now.
+        if continues {
+            event.prevent_default();
+            send();
+        }
     };
     view! {
         <form class="composer" method="post" action=format!("{}/say", channel.name.path()) on:submit=on_submit>

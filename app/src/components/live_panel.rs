@@ -107,7 +107,7 @@ impl Clock {
 fn first_range(channel: &Channel, now: Time) -> i64 {
     let oldest = channel.readings.first().map(|reading| reading.time);
     let oldest = oldest.or_else(|| channel.messages.first().map(|message| message.time));
-    if oldest.is_some_and(|oldest| now.0 - oldest.0 < 90_000) { 1 } else { 5 }
+    if oldest.is_none_or(|oldest| now.0 - oldest.0 < 90_000) { 1 } else { 5 }
 }
 
 /// Charts of the channel's numbers, and how to send some.

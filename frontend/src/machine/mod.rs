@@ -191,6 +191,7 @@ impl Machine {
     /// A machine for a page, `None` for a page without anything live. `seed` spreads reconnects.
     pub(crate) fn new(page: &Page, seed: u64) -> Option<Self> {
         let (source, reader) = match &page.screen {
+            Screen::Channel(channel) if !channel.continues => return None,
             Screen::Channel(channel) => (Source::Channel(channel.name.clone()), Reader::of(channel)),
             Screen::Home(_) => (Source::Home, Reader::default()),
             Screen::Problem(_) => return None,

@@ -87,6 +87,15 @@ impl Hub {
         Ok(slice.messages.last().map(|stored| stored.message.id))
     }
 
+    /// Whether at most `count` messages of a channel come after `id`.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn is_near(&self, channel: &ChannelName, id: Id, count: usize) -> Result<bool, ReadError> {
+        let (newest, more) = self.newest(std::slice::from_ref(channel), self.head(), count).await?;
+        Ok(!more || newest.first().is_none_or(|first| *first <= id.offset))
+    }
+
     /// The newest `limit` messages up to a place, over a set of channels.
     ///
     /// # Errors

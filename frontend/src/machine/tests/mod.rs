@@ -51,6 +51,7 @@ pub(super) fn page(messages: Vec<Message>) -> Page {
         at: None,
         channels: Vec::new(),
         form_key: String::new(),
+        continues: true,
         refused: None,
         max_message: 1024,
     };
