@@ -5,11 +5,15 @@ use super::{
     error::answer,
     negotiate::{Answer, Asked, is_upgrade},
     params::Reading,
+    serve::Place,
 };
 use crate::{
     hub::{Start, Subscription, Until},
     session::{Input, Session},
-    transport::{Format, poll, sse, websocket},
+    transport::{
+        Format, poll, sse,
+        websocket::{self, Look},
+    },
     web,
 };
 use app::wire::{ChannelName, ErrorCode};
@@ -63,7 +67,9 @@ pub(super) async fn upgrade(
     let subscription = if announce { subscription } else { subscription.unannounced() };
     let author = asked.sender(app, reading.from);
     let session = Session::new(app.hub.clone(), author, input, app.max_message, subscription);
-    Ok(websocket::upgrade(socket, app.hub.clone(), session, reading.format, announce))
+    let place = parts.extensions.get::<Place>().cloned();
+    let look = Look { format: reading.format, announce };
+    Ok(websocket::upgrade(socket, app.hub.clone(), session, look, place))
 }
 
 pub(super) async fn stream(app: &App, channels: Vec<ChannelName>, reading: &Reading) -> Result<Response, HttpError> {

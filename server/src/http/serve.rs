@@ -17,7 +17,7 @@ use std::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tower::ServiceExt;
 
@@ -29,6 +29,13 @@ impl Default for Peer {
     fn default() -> Self {
         Self(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
     }
+}
+
+/// One of the [`CONNECTIONS`]. A WebSocket outlives the HTTP connection it began as and keeps its place: else
+/// it would not be counted, and a stop would not wait for its goodbye.
+#[derive(Clone)]
+pub(super) struct Place {
+    _permit: Arc<OwnedSemaphorePermit>,
 }
 
 /// Serves until the hub closes, then lets open answers end for at most [`DRAIN`].
@@ -47,11 +54,8 @@ pub async fn serve(listener: TcpListener, router: Router, hub: Hub) {
                     tracing::warn!(limit = CONNECTIONS, "too many connections; one was turned away");
                     continue;
                 };
-                let connection = handle(stream, Peer(peer.ip()), router.clone(), hub.clone());
-                tokio::spawn(async move {
-                    connection.await;
-                    drop(place);
-                });
+                let place = Place { _permit: Arc::new(place) };
+                tokio::spawn(handle(stream, Peer(peer.ip()), place, router.clone(), hub.clone()));
             }
             Err(error) => {
                 // Out of file descriptors, most likely: wait a little longer each time.
@@ -66,12 +70,13 @@ pub async fn serve(listener: TcpListener, router: Router, hub: Hub) {
     let _ = tokio::time::timeout(DRAIN, places.acquire_many(all)).await;
 }
 
-async fn handle(stream: TcpStream, peer: Peer, router: Router, hub: Hub) {
+async fn handle(stream: TcpStream, peer: Peer, place: Place, router: Router, hub: Hub) {
     // A message is a small write; gathering them would be a delay.
     let _ = stream.set_nodelay(true);
     let service = router.map_request(move |request: Request<hyper::body::Incoming>| {
         let mut request = request.map(axum::body::Body::new);
         request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(place.clone());
         request
     });
     let connection = http1::Builder::new()

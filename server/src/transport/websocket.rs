@@ -21,8 +21,24 @@ const WRITE_BUFFER: usize = 32 * 1024;
 /// Spread of the time to come back after a stop.
 const RETRY_SPREAD_MS: u64 = 2000;
 
-/// Answers the upgrade of a session whose subscription is registered already.
-pub fn upgrade(upgrade: WebSocketUpgrade, hub: Hub, session: Session, format: Format, announce: bool) -> Response {
+/// What the client asked its frames to look like.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// Frames or bodies.
+    pub format: Format,
+    /// Begin with where the reader is.
+    pub announce: bool,
+}
+
+/// Answers the upgrade of a session whose subscription is registered already. `held` is dropped with the
+/// connection.
+pub fn upgrade(
+    upgrade: WebSocketUpgrade,
+    hub: Hub,
+    session: Session,
+    look: Look,
+    held: impl Send + 'static,
+) -> Response {
     // Room above the limit, so that a frame just too large is answered and not cut off.
     let limit = session.max_frame() * 2 + 64 * 1024;
     upgrade
@@ -31,10 +47,11 @@ pub fn upgrade(upgrade: WebSocketUpgrade, hub: Hub, session: Session, format: Fo
         .max_message_size(limit)
         .max_frame_size(limit)
         .on_upgrade(move |socket| async move {
-            let mut line = Connection { socket, session, format };
-            if let Err(Gone) = line.run(hub, announce).await {
+            let mut line = Connection { socket, session, format: look.format };
+            if let Err(Gone) = line.run(hub, look.announce).await {
                 tracing::debug!("a WebSocket is gone");
             }
+            drop(held);
         })
 }
 

@@ -165,3 +165,15 @@ async fn a_listener_of_a_busy_channel_is_pinged_and_stays() {
         assert_eq!(socket.body().await, format!("n{n}"));
     }
 }
+
+#[tokio::test]
+async fn a_stop_says_bye_and_when_to_come_back() {
+    let baro = Baro::start().await;
+    let mut socket = baro.websocket("/live?channels=a").await;
+    let stopped = tokio::spawn(baro.restart());
+    let Frame::Bye { code, retry_ms, .. } = socket.frame().await else { panic!("a bye") };
+    assert_eq!(code, 1001);
+    assert!(retry_ms >= 500);
+    assert_eq!(socket.raw().await, None);
+    stopped.await.unwrap();
+}
