@@ -142,11 +142,12 @@ pub fn FeedView<'a>(channel: &'a Channel, scroll: FeedScroll) -> impl IntoView {
                 class:following=move || scroll.following.get()
                 on:scroll=move |_| scroll.scrolled()
                 tabindex="0"
-                role="region"
+                role="log"
+                aria-live="off"
                 aria-label=words.messages()
             >
                 <div class="feed-inner">
-                    {older} <ol class="feed" role="log" aria-live="off" aria-label=words.messages()>
+                    {older} <ol class="feed">
                         <For each=rows key=Row::key children=|row| view! { <RowView row /> } />
                         <OutgoingRows />
                     </ol>
