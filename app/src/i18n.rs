@@ -137,6 +137,8 @@ labels! {
     not_sent: "Not sent.", "보내지 못했어요.";
     /// Button after a failed load.
     reload: "Reload", "새로 고침";
+    /// When script or WASM could not be loaded.
+    not_live: "Live updates could not start.", "실시간 연결을 시작하지 못했어요.";
 }
 
 impl Words {

@@ -49,3 +49,13 @@ test("times are the reader's own, on the first visit too", async ({ baro, page }
   const expected = sent.toLocaleTimeString("en-GB", { timeZone: "Asia/Seoul" });
   await expect(row.locator("time")).toHaveText(expected);
 });
+
+test("when the WASM cannot be loaded the page says so and works as without script", async ({ baro, page, complaints }) => {
+  complaints.cut = true;
+  await page.route("**/pkg/baro.wasm", (route) => route.abort());
+  await page.goto(baro.channel("demo"));
+  await expect(page.locator("#not-live")).toBeVisible();
+  await page.locator("textarea[name=body]").fill("still works");
+  await page.locator(".composer button.send").click();
+  await expect(page.locator(".feed [data-id] .body")).toHaveText(["still works"]);
+});

@@ -15,6 +15,12 @@ use leptos::prelude::*;
 use problem::ProblemPage;
 use std::sync::Arc;
 
+/// The page's script or WASM could not be loaded or broke before it took over: say so. The page stays what it
+/// is without script.
+const NOT_LIVE: &str = "(()=>{const tell=()=>{const line=document.getElementById('not-live');\
+    if(line&&!document.documentElement.hasAttribute('data-hydrated'))line.hidden=false};\
+    addEventListener('error',tell,true);addEventListener('unhandledrejection',tell)})()";
+
 /// The whole document of a page.
 #[component]
 pub fn Shell(options: LeptosOptions, page: Page) -> impl IntoView {
@@ -33,6 +39,7 @@ pub fn Shell(options: LeptosOptions, page: Page) -> impl IntoView {
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
                 <link rel="stylesheet" href="/pkg/baro.css" />
                 <AutoReload options=options.clone() />
+                <script nonce=leptos::nonce::use_nonce()>{NOT_LIVE}</script>
                 <HydrationScripts options />
             </head>
             <body>
@@ -58,6 +65,7 @@ pub fn App() -> impl IntoView {
         }
         dom::mark_hydrated();
     });
+    let place_back = surroundings().back.to_string();
     let words = surroundings().words;
     let screen = match &page.screen {
         Screen::Home(_) => view! { <HomePage /> }.into_any(),
@@ -72,6 +80,9 @@ pub fn App() -> impl IntoView {
         <a class="skip" href="#main">
             {words.skip()}
         </a>
+        <p id="not-live" class="not-live" role="alert" hidden>
+            {words.not_live()} " " <a href=place_back>{words.reload()}</a>
+        </p>
         <Bar at_channels />
         {screen}
         <Announcer />
