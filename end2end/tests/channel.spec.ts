@@ -46,23 +46,28 @@ test("Enter that ends a Hangul composition sends nothing", async ({ baro, page }
   expect((await baro.all("demo")).map((message) => message.body)).toEqual(["안녕\n바로"]);
 });
 
-test("a killed server: everything acknowledged is there, the page shows exactly what it missed", async ({ baro, page, complaints }) => {
-  await openLive(page, baro.channel("demo"));
+test("a killed server: everything acknowledged is there, both pages show exactly what they missed", async ({ baro, page, browser, complaints }) => {
+  const other = await (await browser.newContext()).newPage();
+  complaints.listen(other);
+  const pages = [page, other];
+  for (const one of pages) await openLive(one, baro.channel("demo"));
   await type(page, "before");
-  await expect(page.locator(".feed [data-id]")).toHaveCount(1);
+  for (const one of pages) await expect(one.locator(".feed [data-id]")).toHaveCount(1);
   await expect(page.locator("[data-state]")).toHaveCount(0);
   complaints.cut = true;
   await baro.kill();
-  await expect(page.locator(".pill")).not.toHaveAttribute("data-link", "live");
+  for (const one of pages) await expect(one.locator(".pill")).not.toHaveAttribute("data-link", "live");
   await type(page, "while away");
   await expect(page.locator("[data-state=waiting], [data-state=sending]")).toHaveCount(1);
   await baro.start();
   await baro.say("demo", "missed one");
-  await live(page);
-  await expect(page.locator(".feed [data-id]")).toHaveCount(3);
+  for (const one of pages) {
+    await live(one, /^(websocket|sse)$/);
+    await expect(one.locator(".feed [data-id]")).toHaveCount(3);
+  }
   await expect(page.locator("[data-state]")).toHaveCount(0);
   const stored = await baro.all("demo");
-  expect(await ids(page)).toEqual(stored.map((message) => message.id));
+  for (const one of pages) expect(await ids(one)).toEqual(stored.map((message) => message.id));
   expect(stored.map((message) => message.body).sort()).toEqual(["before", "missed one", "while away"]);
 });
 
