@@ -40,7 +40,7 @@ async fn respond(app: &App, asked: &Asked, channel: &str, request: Request) -> R
     }
     match reading.answer.unwrap_or(asked.answer) {
         Answer::Html => {
-            // The first look at a channel is over WebSocket or SSE next: both begin where this page ends.
+            // `as=html` may have asked for it: an error is a page then, too.
             let asked = Asked { answer: Answer::Html, ..asked.clone() };
             Ok(web::channel(app, asked, channel, reading.at, None).await)
         }

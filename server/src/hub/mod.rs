@@ -216,11 +216,6 @@ impl Hub {
         self.engine.lineage().cursor(offset)
     }
 
-    /// Connections that watch something now.
-    pub fn watchers(&self) -> usize {
-        self.ring.watchers()
-    }
-
     /// Tells every connection to say goodbye, and the engine to finish what it took.
     pub async fn close(&self) {
         self.closing.send_replace(true);

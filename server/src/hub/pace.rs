@@ -69,7 +69,7 @@ mod tests {
         for minute in [1000, 1000, 1001, 1058] {
             pace.count(at(minute));
         }
-        pace.count(at(990)); // read back at start: older than the newest, still within the hour? no: 68 minutes
+        pace.count(at(990)); // 68 minutes before the newest: no longer counted
         let hour = pace.hour(at(1059));
         assert_eq!((hour.len(), hour[0], hour[1], hour[58], hour[59]), (60, 2, 1, 1, 0));
         assert_eq!(pace.hour(at(1200)).iter().sum::<u32>(), 0);

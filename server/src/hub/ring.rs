@@ -27,7 +27,6 @@ struct State {
     bytes: usize,
     pace: HashMap<ChannelName, Pace>,
     next_watcher: u64,
-    watchers: usize,
 }
 
 /// The recent end of one channel.
@@ -68,7 +67,6 @@ impl Ring {
         let mut state = self.state();
         let id = state.next_watcher;
         state.next_watcher += 1;
-        state.watchers += 1;
         // Past the last dispatched message an empty memory is complete.
         let head = *self.head.borrow();
         for channel in channels {
@@ -100,10 +98,6 @@ impl Ring {
         let pace = state.pace.get(channel).map_or_else(|| vec![0; 60], |pace| pace.hour(now));
         let here = state.channels.get(channel).map_or(0, |recent| recent.watchers.len());
         (pace, u32::try_from(here).unwrap_or(u32::MAX))
-    }
-
-    pub(super) fn watchers(&self) -> usize {
-        self.state().watchers
     }
 }
 
@@ -193,7 +187,6 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         let mut state = self.ring.state();
-        state.watchers -= 1;
         for channel in &self.channels {
             if let Some(recent) = state.channels.get_mut(channel) {
                 recent.watchers.retain(|(id, _)| *id != self.id);

@@ -115,11 +115,6 @@ impl Subscription {
         self.hub.cursor(self.cursor)
     }
 
-    /// The channels it reads.
-    pub fn channels(&self) -> &[ChannelName] {
-        &self.channels
-    }
-
     /// Replaces the set of channels. New ones begin after the cursor this returns; what the old ones have up
     /// to there is still handed out by the reads before.
     pub fn replace(&mut self, channels: Vec<ChannelName>) -> Id {
