@@ -1,9 +1,12 @@
 //! Every option once: a flag, its environment twin, its default and its help.
 
-use crate::engine::embedded::Fsync;
+use crate::{
+    engine::{Retention, embedded::Fsync},
+    limits::{DRAIN_SECONDS, KEEP_BYTES, KEEP_MESSAGES, KEEP_TOTAL_BYTES},
+};
 use app::wire::limits::MAX_MESSAGE_BYTES;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// A channel is a URL: watch it, talk in it, curl to it.
 #[derive(Debug, Parser)]
@@ -26,6 +29,10 @@ pub enum Command {
     Publish(Publish),
     /// Print a channel's messages as they come.
     Tail(TailOptions),
+    /// Copy everything kept into one new file, while a server runs or not.
+    Backup(Copy),
+    /// Put a file that `backup` made in the place of what the data folder has; no server may run on it.
+    Restore(Copy),
 }
 
 /// How the log is kept.
@@ -60,13 +67,58 @@ pub struct Serve {
     /// How the log is kept.
     #[arg(long, env = "BARO_ENGINE", value_enum, default_value_t = EngineKind::Embedded)]
     pub engine: EngineKind,
-    /// How hard an acknowledged message is on the disk: `always` survives power loss; `interval` and `never`
-    /// survive a killed process, power loss may take the newest messages.
+    /// How hard an acknowledged message is on the disk. All three survive a killed process.
     #[arg(long, env = "BARO_FSYNC", value_enum, default_value_t = Fsync::Always)]
     pub fsync: Fsync,
+    /// What is kept.
+    #[command(flatten)]
+    pub keep: Keep,
+    /// Seconds a stop may take. Every client is told to come back within as many, each at another moment.
+    #[arg(long, env = "BARO_DRAIN", default_value_t = DRAIN_SECONDS)]
+    pub drain: u64,
     /// Do not publish this computer's load into the channel `this-machine`.
     #[arg(long, env = "BARO_NO_MACHINE_CHANNEL")]
     pub no_machine_channel: bool,
+}
+
+/// What is kept of the messages; the oldest go first, and whoever missed them is told.
+#[derive(Clone, Debug, Args)]
+pub struct Keep {
+    /// Messages kept of each channel.
+    #[arg(long = "keep-messages", env = "BARO_KEEP_MESSAGES", default_value_t = KEEP_MESSAGES)]
+    pub messages: u64,
+    /// Bytes kept of each channel.
+    #[arg(long = "keep-bytes", env = "BARO_KEEP_BYTES", default_value_t = KEEP_BYTES)]
+    pub bytes: u64,
+    /// How long messages are kept, such as 30d or 12h; without it age does not matter.
+    #[arg(long = "keep-age", env = "BARO_KEEP_AGE", value_parser = humantime::parse_duration)]
+    pub age: Option<Duration>,
+    /// Bytes kept of all channels together; the file takes up to half as much again.
+    #[arg(long = "keep-total", env = "BARO_KEEP_TOTAL", default_value_t = KEEP_TOTAL_BYTES)]
+    pub total: u64,
+}
+
+impl Keep {
+    /// As the engine takes it.
+    pub(crate) fn retention(&self) -> Retention {
+        Retention {
+            messages: self.messages,
+            bytes: self.bytes,
+            age: self.age,
+            total_bytes: self.total,
+            shorter: Vec::new(),
+        }
+    }
+}
+
+/// Options of `baro backup` and `baro restore`.
+#[derive(Clone, Debug, Args)]
+pub struct Copy {
+    /// The copy.
+    pub file: PathBuf,
+    /// The data folder.
+    #[arg(long, env = "BARO_DATA", default_value = "./baro-data")]
+    pub data: PathBuf,
 }
 
 /// Which server a client command talks to.

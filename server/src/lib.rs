@@ -24,11 +24,11 @@ pub mod web;
 
 use anyhow::Context;
 use config::{EngineKind, Serve};
-use engine::{Engine, embedded::Embedded, memory::Memory};
+use engine::{Clock, Engine, Options, embedded::Embedded, memory::Memory};
 use http::{App, Origins, Visitors};
 use hub::Hub;
 use leptos::prelude::{Env, LeptosOptions};
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 /// A server that runs.
@@ -37,13 +37,17 @@ pub struct Running {
     pub address: SocketAddr,
     hub: Hub,
     serving: JoinHandle<()>,
+    drain: Duration,
 }
 
 impl Running {
-    /// Says goodbye to every connection, finishes what was taken, and ends.
+    /// Says goodbye to every connection, finishes what was taken, and ends within `--drain` seconds.
     pub async fn stop(self) {
-        self.hub.close().await;
-        let _ = self.serving.await;
+        let end = async {
+            self.hub.close(self.drain).await;
+            let _ = self.serving.await;
+        };
+        let _ = tokio::time::timeout(self.drain, end).await;
     }
 }
 
@@ -75,18 +79,24 @@ pub async fn run(options: Serve) -> anyhow::Result<Running> {
     if !options.no_machine_channel {
         tokio::spawn(machine::publish(hub.clone()));
     }
-    let serving = tokio::spawn(http::serve(listener, http::router(app), hub.clone()));
-    Ok(Running { address, hub, serving })
+    tokio::spawn(hub.clone().keep());
+    let drain = Duration::from_secs(options.drain);
+    let serving = tokio::spawn(http::serve(listener, http::router(app), hub.clone(), drain));
+    Ok(Running { address, hub, serving, drain })
 }
 
 fn open_hub(options: &Serve) -> anyhow::Result<Hub> {
+    let mut retention = options.keep.retention();
+    let machine = machine::CHANNEL.parse().expect("the name is one");
+    retention.shorter.push((machine, machine::KEPT));
+    let kept = Options { retention, clock: Clock::default() };
     match options.engine {
         EngineKind::Embedded => Hub::open(|tail| -> anyhow::Result<Arc<dyn Engine>> {
-            let engine = Embedded::open(&options.data, options.fsync, tail)?;
+            let engine = Embedded::open(&options.data, options.fsync, kept, tail)?;
             Ok(Arc::new(engine) as Arc<dyn Engine>)
         }),
         EngineKind::Memory => {
-            let opened = Hub::open(|tail| Ok::<_, Infallible>(Arc::new(Memory::open(tail)) as Arc<dyn Engine>));
+            let opened = Hub::open(|tail| Ok::<_, Infallible>(Arc::new(Memory::open(kept, tail)) as Arc<dyn Engine>));
             Ok(opened.unwrap_or_else(|never| match never {}))
         }
     }

@@ -14,9 +14,23 @@ pub(crate) const STORE_READERS: usize = 4;
 pub(crate) const CHANNEL_CACHE: usize = 50_000;
 /// Messages trimmed in one slice: a few milliseconds, between which publishers get their turn.
 pub(crate) const TRIM_SLICE: usize = 500;
+/// Bytes trimmed in one slice: large bodies are many pages of the store.
+pub(crate) const TRIM_SLICE_BYTES: u64 = 4 * 1024 * 1024;
+/// Messages kept of one channel (`--keep-messages`).
+pub(crate) const KEEP_MESSAGES: u64 = 1_000_000;
+/// Bytes kept of one channel (`--keep-bytes`): one loud channel cannot push all others out.
+pub(crate) const KEEP_BYTES: u64 = 1_000_000_000;
+/// Bytes kept of all channels (`--keep-total`): the disk is not filled to the brim unasked.
+pub(crate) const KEEP_TOTAL_BYTES: u64 = 10_000_000_000;
+/// What a message counts for beside its body: about what its row and index entries take.
+pub(crate) const ROW_BYTES: u64 = 150;
+/// Pause between two looks for what need not be kept.
+pub(crate) const KEEPING_PAUSE: Duration = Duration::from_secs(1);
+/// With `--fsync interval` a power loss takes at most what came within this time.
+pub(crate) const FSYNC_INTERVAL: Duration = Duration::from_secs(1);
 /// How long an idempotency key is remembered.
 pub(crate) const KEY_WINDOW: Duration = Duration::from_secs(600);
-/// Messages the memory engine keeps in all; then the oldest go.
+/// Messages the memory engine keeps in all, whatever is asked for: it has no disk to put them on.
 pub(crate) const MEMORY_MESSAGES: usize = 200_000;
 
 /// Bytes of recent messages kept in memory for readers, over all channels.
@@ -57,5 +71,28 @@ pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) const HTTP_BUFFER: usize = 16 * 1024;
 /// axum's read buffer for one WebSocket: its default of 128 KiB would be most of an idle connection.
 pub(crate) const WEBSOCKET_READ_BUFFER: usize = 4096;
-/// How long open connections may take to end when the server stops.
-pub(crate) const DRAIN: Duration = Duration::from_secs(5);
+/// What a peer has not acknowledged for so long never will be: with the heartbeat before it, a line that died is
+/// noticed within a minute on every transport (`TCP_USER_TIMEOUT`).
+pub(crate) const UNACKNOWLEDGED: Duration = Duration::from_secs(45);
+/// Bytes the kernel may hold for a client that does not read; it doubles the number. Without it each such client
+/// could take 4 MB.
+pub(crate) const SEND_BUFFER: usize = 256 * 1024;
+/// Seconds open connections may take to end when the server stops (`--drain`).
+pub(crate) const DRAIN_SECONDS: u64 = 5;
+/// Nobody is told to come back sooner than this after a stop: the next server has to start first.
+pub(crate) const RETURN_AFTER: Duration = Duration::from_millis(500);
+
+/// Who has no connection left is gone after this: a reconnect is no leave.
+pub(crate) const LEAVE_GRACE: Duration = Duration::from_secs(5);
+/// A poll that goes on counts as present for so long beyond its own wait.
+pub(crate) const POLL_LEASE: Duration = Duration::from_secs(30);
+/// Leases without a connection: polls under ever new names cannot fill the memory.
+pub(crate) const POLL_LEASES: usize = 20_000;
+/// Comings and goings of one channel that are kept for readers who have not heard of them.
+pub(crate) const PRESENCE_CHANGES: usize = 256;
+/// Presence is told at most this often.
+pub(crate) const PRESENCE_PACE: Duration = Duration::from_millis(200);
+/// Senders who are shown as writing in one channel at once.
+pub(crate) const TYPERS: usize = 20;
+/// A reader that is behind for so long is told how far, and again as often.
+pub(crate) const BEHIND_PACE: Duration = Duration::from_secs(1);

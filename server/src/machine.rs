@@ -1,17 +1,16 @@
 //! The channel `this-machine`: this computer's load each second, so that a fresh server has something alive.
 
-use crate::{clock, engine::Draft, hub::Hub};
-use app::wire::{Body, ChannelName, Kind, Sender, Time};
+use crate::{engine::Draft, hub::Hub};
+use app::wire::{Body, ChannelName, Kind, Sender};
 use std::time::Duration;
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, Networks, RefreshKind, System};
 use tokio::time::{MissedTickBehavior, interval};
 
-const CHANNEL: &str = "this-machine";
+/// Its name.
+pub(crate) const CHANNEL: &str = "this-machine";
+/// How old its messages become.
+pub(crate) const KEPT: Duration = Duration::from_secs(24 * 3600);
 const EVERY: Duration = Duration::from_secs(1);
-/// What is kept.
-const KEPT_MS: i64 = 24 * 3_600_000;
-/// Seconds between two trims.
-const TRIM_EVERY: u64 = 600;
 
 /// Publishes until the server stops.
 pub(crate) async fn publish(hub: Hub) {
@@ -22,20 +21,15 @@ pub(crate) async fn publish(hub: Hub) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // The first reading of a rate needs two looks.
     ticks.tick().await;
-    for second in 0u64.. {
+    loop {
         tokio::select! {
             _ = ticks.tick() => {}
             () = hub.closed() => return,
         }
         let body = Body::Json(machine.read());
-        let draft = Draft { channel: channel.clone(), from: from.clone(), body, key: None };
+        let draft = Draft { channel: channel.clone(), from: from.clone(), body, key: None, expected: None };
         if let Err(error) = hub.publish(draft).await {
             tracing::warn!(%error, "this machine's load was not published");
-        }
-        if second % TRIM_EVERY == 0
-            && let Err(error) = hub.trim(channel.clone(), Time(clock::now().0 - KEPT_MS)).await
-        {
-            tracing::warn!(%error, "old readings of this machine could not be dropped");
         }
     }
 }

@@ -26,6 +26,8 @@ async fn main() -> ExitCode {
         Some(Command::Serve(options)) => serve(options).await,
         Some(Command::Publish(options)) => cli::publish(options).await,
         Some(Command::Tail(options)) => cli::tail(options).await,
+        Some(Command::Backup(options)) => cli::backup(&options),
+        Some(Command::Restore(options)) => cli::restore(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -51,7 +53,12 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
         _ = interrupt.recv() => {}
     }
     tracing::info!("stopping");
-    running.stop().await;
+    tokio::select! {
+        () = running.stop() => {}
+        // Asked twice: somebody is in a hurry. What was acknowledged is stored already.
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
     Ok(())
 }
 

@@ -1,3 +1,4 @@
+use super::Id;
 use serde::{Deserialize, Serialize};
 
 /// What can go wrong with a request or a command: the one list, with its HTTP status and whether
@@ -29,6 +30,8 @@ pub enum ErrorCode {
     MethodNotAllowed,
     /// 408: the rest of the request did not arrive in time.
     Timeout,
+    /// 412: the channel's last message is not the one that `If-Match` names.
+    PreconditionFailed,
     /// 413: the body is larger than `--max-message`.
     TooLarge,
     /// 415: the body is in a character set other than UTF-8.
@@ -60,6 +63,7 @@ impl ErrorCode {
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::Timeout => 408,
+            Self::PreconditionFailed => 412,
             Self::TooLarge => 413,
             Self::UnsupportedCharset => 415,
             Self::KeyConflict => 422,
@@ -89,14 +93,27 @@ pub struct ErrorDetail {
     pub code: ErrorCode,
     /// For people: what happened and what to do.
     pub message: String,
+    /// With `precondition-failed`: the id of the channel's last message, `null` if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<Option<Id>>,
 }
 
-/// WebSocket close codes (RFC 6455 section 7.4) this server sends. After each of them coming back makes sense.
+/// WebSocket close codes (RFC 6455 section 7.4) this server sends. Codes below 4500 say: come back; codes from
+/// [`CloseCode::FINAL`] on say that coming back unchanged makes no sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub enum CloseCode {
-    /// The server is going away; come back.
+    /// The server is going away; come back after the time the `bye` names.
     GoingAway = 1001,
+    /// A frame is larger than this server ever reads; come back, without that frame.
+    TooBig = 1009,
     /// The server failed; come back.
     Internal = 1011,
+    /// Nothing was heard of the client for a minute; come back.
+    Silent = 4000,
+}
+
+impl CloseCode {
+    /// From here on coming back makes no sense. None is sent today; clients must heed the range.
+    pub const FINAL: u16 = 4500;
 }

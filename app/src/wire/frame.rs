@@ -1,9 +1,5 @@
-use super::{Body, ChannelName, ErrorCode, Id, Message, Time, limits::REF_BYTES, message::read_body};
+use super::{ChannelName, ErrorCode, Id, Message, Ref, Sender, Time};
 use serde::{Deserialize, Serialize, Serializer};
-use serde_json::value::RawValue;
-
-/// A command's `ref`, echoed in its answer: a string or a number, at most [`REF_BYTES`] bytes.
-pub type Ref = serde_json::Value;
 
 /// What the server sends, on every transport: one flat JSON object with `type`.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,11 +8,22 @@ pub enum Frame {
     Message(Box<Message>),
     /// History was lost before the reader's next message.
     Missed(Missed),
-    /// The heartbeat: everything up to here was handed out.
+    /// Everything up to here was handed out: where reading begins, when it is up to date, and as heartbeat.
     Cursor {
         /// Where the reader is.
         cursor: Id,
     },
+    /// A `cursor` of a reader that is not up to date.
+    Behind {
+        /// Where the reader is.
+        cursor: Id,
+        /// Messages that lie ahead of it; [`super::limits::BEHIND_MOST`] means so many or more.
+        behind: u32,
+    },
+    /// Who is in a channel.
+    Presence(Presence),
+    /// Who is writing in a channel.
+    Typing(Typing),
     /// A command was carried out.
     Ack(Ack),
     /// A command was refused.
@@ -67,6 +74,35 @@ pub enum MissedReason {
     UnknownCursor,
 }
 
+/// Who is in a channel now: each visitor and each program counts once, however many connections it has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Presence {
+    /// The channel.
+    pub channel: ChannelName,
+    /// How many visitors.
+    pub people: u32,
+    /// How many programs.
+    pub programs: u32,
+    /// `joined` is everybody there, as far as one frame lists them, and not only who came since the last frame.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
+    /// Who came.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub joined: Vec<Sender>,
+    /// Who went.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<Sender>,
+}
+
+/// Who is writing in a channel now; the list replaces the one before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Typing {
+    /// The channel.
+    pub channel: ChannelName,
+    /// Who.
+    pub who: Vec<Sender>,
+}
+
 /// The answer to a command that was carried out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ack {
@@ -96,7 +132,11 @@ enum Plain {
     Missed(Missed),
     Cursor {
         cursor: Id,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        behind: Option<u32>,
     },
+    Presence(Presence),
+    Typing(Typing),
     Ack(Ack),
     Error {
         #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
@@ -133,7 +173,10 @@ impl Frame {
         }
         Ok(match serde_json::from_str(text)? {
             Plain::Missed(missed) => Self::Missed(missed),
-            Plain::Cursor { cursor } => Self::Cursor { cursor },
+            Plain::Cursor { cursor, behind: None } => Self::Cursor { cursor },
+            Plain::Cursor { cursor, behind: Some(behind) } => Self::Behind { cursor, behind },
+            Plain::Presence(presence) => Self::Presence(presence),
+            Plain::Typing(typing) => Self::Typing(typing),
             Plain::Ack(ack) => Self::Ack(ack),
             Plain::Error { reference, code, message } => Self::Error { reference, code, message },
             Plain::Bye { code, reason, retry_ms } => Self::Bye { code, reason, retry_ms },
@@ -145,7 +188,9 @@ impl Frame {
         match self {
             Self::Message(_) => "message",
             Self::Missed(_) => "missed",
-            Self::Cursor { .. } => "cursor",
+            Self::Cursor { .. } | Self::Behind { .. } => "cursor",
+            Self::Presence(_) => "presence",
+            Self::Typing(_) => "typing",
             Self::Ack(_) => "ack",
             Self::Error { .. } => "error",
             Self::Bye { .. } => "bye",
@@ -163,142 +208,15 @@ impl Serialize for Frame {
         let plain = match self.clone() {
             Self::Message(message) => return message.serialize(serializer),
             Self::Missed(missed) => Plain::Missed(missed),
-            Self::Cursor { cursor } => Plain::Cursor { cursor },
+            Self::Cursor { cursor } => Plain::Cursor { cursor, behind: None },
+            Self::Behind { cursor, behind } => Plain::Cursor { cursor, behind: Some(behind) },
+            Self::Presence(presence) => Plain::Presence(presence),
+            Self::Typing(typing) => Plain::Typing(typing),
             Self::Ack(ack) => Plain::Ack(ack),
             Self::Error { reference, code, message } => Plain::Error { reference, code, message },
             Self::Bye { code, reason, retry_ms } => Plain::Bye { code, reason, retry_ms },
         };
         plain.serialize(serializer)
-    }
-}
-
-/// What a client may say on `/live`.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Command {
-    /// Publish a message.
-    Publish(PublishCommand),
-    /// Replace the set of channels, from the cursor in the ack on.
-    Subscribe {
-        /// Echoed in the ack.
-        reference: Option<Ref>,
-        /// The whole new set.
-        channels: Vec<String>,
-    },
-    /// Answer with an ack: for the round trip.
-    Ping {
-        /// Echoed in the ack.
-        reference: Option<Ref>,
-    },
-}
-
-/// A message to publish.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PublishCommand {
-    /// Echoed in the ack.
-    pub reference: Option<Ref>,
-    /// Where to; checked by whoever carries it out.
-    pub channel: String,
-    /// What it says.
-    pub body: Body,
-    /// Idempotency key.
-    pub key: Option<String>,
-}
-
-/// Why a frame is no command; carries the `ref` if one could be read.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("{message}")]
-pub struct CommandError {
-    /// Of the refused command.
-    pub reference: Option<Ref>,
-    /// What to tell the client.
-    pub message: String,
-}
-
-#[derive(Deserialize)]
-struct RawCommand {
-    #[serde(rename = "type")]
-    kind: String,
-    #[serde(rename = "ref", default)]
-    reference: Option<Ref>,
-    #[serde(default)]
-    channel: Option<String>,
-    #[serde(default)]
-    channels: Option<Vec<String>>,
-    #[serde(default)]
-    body: Option<Box<RawValue>>,
-    #[serde(default)]
-    encoding: Option<String>,
-    #[serde(default)]
-    key: Option<String>,
-}
-
-impl Command {
-    /// Reads one frame of a client.
-    ///
-    /// # Errors
-    /// Says what the client got wrong.
-    pub fn parse(text: &str) -> Result<Self, CommandError> {
-        let raw: RawCommand = serde_json::from_str(text)
-            .map_err(|error| CommandError { reference: None, message: format!("not a command: {error}") })?;
-        let reference = match raw.reference {
-            None => None,
-            Some(r @ (Ref::Number(_) | Ref::String(_))) if r.to_string().len() <= REF_BYTES => Some(r),
-            Some(_) => {
-                let message = "ref is a number or a short string".into();
-                return Err(CommandError { reference: None, message });
-            }
-        };
-        let refuse = |message: String| CommandError { reference: reference.clone(), message };
-        match raw.kind.as_str() {
-            "publish" => {
-                let channel = raw.channel.ok_or_else(|| refuse("publish needs a channel".into()))?;
-                let body = raw.body.ok_or_else(|| refuse("publish needs a body".into()))?;
-                let body = read_body(&body, raw.encoding.as_deref()).map_err(refuse)?;
-                Ok(Self::Publish(PublishCommand { reference, channel, body, key: raw.key }))
-            }
-            "subscribe" => {
-                let channels = raw.channels.ok_or_else(|| refuse("subscribe needs channels".into()))?;
-                Ok(Self::Subscribe { reference, channels })
-            }
-            "ping" => Ok(Self::Ping { reference }),
-            other => Err(refuse(format!("unknown command {:?}", other.chars().take(40).collect::<String>()))),
-        }
-    }
-
-    /// The command as JSON, for clients written in Rust.
-    pub fn to_json(&self) -> String {
-        let json = |value: serde_json::Value| value.to_string();
-        match self {
-            Self::Ping { reference } => json(serde_json::json!({"type": "ping", "ref": reference})),
-            Self::Subscribe { reference, channels } => {
-                json(serde_json::json!({"type": "subscribe", "ref": reference, "channels": channels}))
-            }
-            Self::Publish(publish) => publish.to_json(),
-        }
-    }
-}
-
-impl PublishCommand {
-    fn to_json(&self) -> String {
-        use base64::{Engine as _, prelude::BASE64_STANDARD};
-        let quote = |text: &str| serde_json::Value::from(text).to_string();
-        let mut out = format!("{{\"type\":\"publish\",\"channel\":{}", quote(&self.channel));
-        if let Some(reference) = &self.reference {
-            out.push_str(&format!(",\"ref\":{reference}"));
-        }
-        if let Some(key) = &self.key {
-            out.push_str(&format!(",\"key\":{}", quote(key)));
-        }
-        let body = match &self.body {
-            Body::Text(text) => quote(text),
-            Body::Json(json) => super::compact_json(json).into_owned(),
-            Body::Binary(bytes) => {
-                out.push_str(",\"encoding\":\"base64\"");
-                quote(&BASE64_STANDARD.encode(bytes))
-            }
-        };
-        out.push_str(&format!(",\"body\":{body}}}"));
-        out
     }
 }
 
@@ -318,7 +236,7 @@ pub struct ChannelEntry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Kind, Sender};
+    use crate::wire::{Body, Kind, Sender};
     use proptest::prelude::*;
 
     fn message(body: Body) -> Message {
@@ -342,30 +260,18 @@ mod tests {
         assert_eq!(read.body, Body::Json("{\"temp\":24.8}".into()));
     }
 
-    #[test]
-    fn commands_keep_their_ref_when_refused() {
-        let error = Command::parse(r#"{"type":"publish","ref":7,"channel":"a"}"#).unwrap_err();
-        assert_eq!(error.reference, Some(7.into()));
-        assert_eq!(Command::parse("[]").unwrap_err().reference, None);
-        assert!(Command::parse(r#"{"type":"dance","ref":"x"}"#).unwrap_err().message.contains("dance"));
-    }
-
     proptest! {
         #[test]
         fn text_and_bytes_survive(text in any::<String>(), bytes in any::<Vec<u8>>(), key in any::<Option<String>>()) {
             for body in [Body::Text(text), Body::Binary(bytes)] {
-                let frame = Frame::Message(Box::new(Message { key: key.clone(), ..message(body.clone()) }));
+                let frame = Frame::Message(Box::new(Message { key: key.clone(), ..message(body) }));
                 prop_assert_eq!(Frame::parse(&frame.to_json()).unwrap(), frame);
-                let publish = PublishCommand { reference: Some(1.into()), channel: "a".into(), body, key: key.clone() };
-                let command = Command::Publish(publish);
-                prop_assert_eq!(Command::parse(&command.to_json()).unwrap(), command);
             }
         }
 
         #[test]
         fn parsers_never_panic(text in any::<String>()) {
             let _ = Frame::parse(&text);
-            let _ = Command::parse(&text);
         }
     }
 }

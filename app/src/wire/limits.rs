@@ -22,3 +22,9 @@ pub const MAX_WAIT_SECONDS: u64 = 55;
 pub const REF_BYTES: usize = 64;
 /// Bytes a command frame may carry beside its body.
 pub const COMMAND_OVERHEAD_BYTES: usize = 16 * 1024;
+/// Seconds after which somebody who said no more is no longer writing.
+pub const TYPING_SECONDS: u64 = 6;
+/// Senders named in one `presence` or `typing` frame; the counts tell of the rest. Bounds the frame.
+pub const PRESENCE_NAMES: usize = 100;
+/// `behind` counts up to here; beyond it the number means "at least". Bounds the counting.
+pub const BEHIND_MOST: u32 = 10_000;

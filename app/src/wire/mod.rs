@@ -5,25 +5,29 @@
 //! - [`Message`] and its [`Body`]: one entry of a channel.
 //! - [`Frame`]: what a server sends; [`Command`]: what a client sends on `/live`.
 //! - [`ErrorCode`] and [`CloseCode`]: the one list of what can go wrong.
+//! - [`Reading`]: what a reader asked for in its query; [`headers`]: what headers say.
 //! - [`limits`]: every bound, with what it protects.
 
 mod body;
+mod command;
 mod error;
 mod frame;
+pub mod headers;
 mod id;
 mod json;
 pub mod limits;
 mod message;
 mod name;
+mod reading;
 mod time;
 
 pub use body::{Body, BodyError, ContentKind, MediaType};
+pub use command::{Command, CommandError, PublishCommand, Ref};
 pub use error::{CloseCode, ErrorBody, ErrorCode, ErrorDetail};
-pub use frame::{
-    Ack, ChannelEntry, Command, CommandError, Frame, FrameError, Missed, MissedReason, PublishCommand, Ref,
-};
+pub use frame::{Ack, ChannelEntry, Frame, FrameError, Missed, MissedReason, Presence, Typing};
 pub use id::{Epoch, Id, IdError};
 pub use json::{check_json, compact_json};
 pub use message::{Kind, Message, Sender};
 pub use name::{ChannelName, NameError};
+pub use reading::{Answer, Format, Reading, ReadingError, Start, sender_name};
 pub use time::{Time, TimeError};

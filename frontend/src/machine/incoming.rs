@@ -49,6 +49,9 @@ impl Machine {
             Frame::Message(message) => self.message(*message),
             Frame::Missed(missed) => self.missed(missed),
             Frame::Cursor { cursor } => self.cursor(cursor),
+            // Not up to date yet: what is pending waits on.
+            Frame::Behind { cursor, .. } => self.reader.advance(cursor),
+            Frame::Presence(_) | Frame::Typing(_) => {}
             Frame::Ack(ack) => self.ack(&ack),
             Frame::Error { reference, code, message } => self.refused(reference.as_ref(), code, message),
             Frame::Bye { retry_ms, .. } => self.lose(Loss::Asked, self.now, Some(retry_ms)),

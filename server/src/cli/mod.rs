@@ -1,8 +1,11 @@
-//! `baro publish` and `baro tail`: a server's channels in a terminal.
+//! `baro publish` and `baro tail`: a server's channels in a terminal. `baro backup` and `baro restore`: a data
+//! folder's copies.
 
+mod copy;
 mod publish;
 mod tail;
 
+pub use copy::{backup, restore};
 pub use publish::publish;
 pub use tail::tail;
 

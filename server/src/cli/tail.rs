@@ -57,9 +57,14 @@ fn print(data: &str, cursor: &mut Option<Id>, json: bool) -> anyhow::Result<()> 
     let Ok(frame) = Frame::parse(data) else { return Ok(()) };
     let is_content = matches!(frame, Frame::Message(_) | Frame::Missed(_));
     match &frame {
-        Frame::Cursor { cursor: at } => *cursor = Some(*at),
+        Frame::Cursor { cursor: at } | Frame::Behind { cursor: at, .. } => *cursor = Some(*at),
         Frame::Message(message) => *cursor = Some(message.id),
-        Frame::Missed(_) | Frame::Ack(_) | Frame::Error { .. } | Frame::Bye { .. } => {}
+        Frame::Missed(_)
+        | Frame::Presence(_)
+        | Frame::Typing(_)
+        | Frame::Ack(_)
+        | Frame::Error { .. }
+        | Frame::Bye { .. } => {}
     }
     if json && is_content {
         writeln!(out, "{data}")?;

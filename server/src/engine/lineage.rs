@@ -31,6 +31,11 @@ impl Lineage {
         Self { past, current, start }
     }
 
+    /// The last offset given out before the current epoch.
+    pub fn start(&self) -> Offset {
+        self.start
+    }
+
     /// The id of a stored message or a cursor at this offset.
     pub fn id(&self, offset: Offset) -> Id {
         let epoch = if offset > self.start {

@@ -1,21 +1,23 @@
 //! The memory engine: for tests and for servers that need not remember.
 
-use super::{AppendError, Appended, Draft, Engine, Lineage, Offset, Query, ReadError, Slice, Stored, Tail};
-use crate::{
-    clock,
-    limits::{KEY_WINDOW, MEMORY_MESSAGES},
+use super::{
+    AppendError, Appended, Draft, Engine, Lineage, Offset, Options, Query, ReadError, Slice, Stored, Tail,
+    retention::kept_bytes,
 };
+use crate::limits::{KEY_WINDOW, MEMORY_MESSAGES, TRIM_SLICE};
 use app::wire::{ChannelName, Message, Time};
 use futures::{FutureExt, future::BoxFuture};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::Duration,
 };
 
 /// Everything in memory, gone with the process.
 pub struct Memory {
     lineage: Lineage,
+    options: Options,
     tail: Arc<dyn Tail>,
     /// Held while appending and dispatching, so that the tail sees offset order. Nothing waits in it.
     state: Mutex<State>,
@@ -26,30 +28,35 @@ struct State {
     head: Offset,
     closed: bool,
     log: BTreeMap<Offset, Arc<Stored>>,
+    bytes: u64,
     channels: HashMap<ChannelName, Channel>,
+    /// Channels that hold more than they may.
+    over: BTreeSet<ChannelName>,
     keys: HashMap<(ChannelName, String), Used>,
+    /// In the order they were used, to forget them by.
+    used: VecDeque<(Duration, (ChannelName, String))>,
 }
 
 #[derive(Default)]
 struct Channel {
-    offsets: Vec<Offset>,
+    offsets: VecDeque<Offset>,
+    bytes: u64,
     last: Option<Offset>,
     floor: Offset,
     floor_time: Option<Time>,
 }
 
 struct Used {
-    at: Instant,
     digest: [u8; 32],
     appended: Appended,
 }
 
 impl Memory {
     /// An empty log in a fresh epoch.
-    pub fn open(tail: Arc<dyn Tail>) -> Self {
+    pub fn open(options: Options, tail: Arc<dyn Tail>) -> Self {
         tail.begin(0, Vec::new());
         let lineage = Lineage::new(Vec::new(), super::fresh_epoch(), 0);
-        Self { lineage, tail, state: Mutex::default() }
+        Self { lineage, options, tail, state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -61,9 +68,10 @@ impl Memory {
         if state.closed {
             return Err(AppendError::Closed);
         }
+        let now = self.options.clock.steady();
+        state.forget_keys(now);
         let digest = draft.digest();
         let used_as = draft.key.clone().map(|key| (draft.channel.clone(), key));
-        state.keys.retain(|_, used| used.at.elapsed() < KEY_WINDOW);
         if let Some(used) = used_as.as_ref().and_then(|key| state.keys.get(key)) {
             return if used.digest == digest {
                 Ok(Appended { duplicate: true, ..used.appended })
@@ -71,10 +79,16 @@ impl Memory {
                 Err(AppendError::KeyConflict)
             };
         }
-        let stored = state.store(draft, &self.lineage);
+        let last = state.channels.get(&draft.channel).and_then(|channel| channel.last);
+        let last = last.map(|offset| self.lineage.id(offset));
+        if !draft.fits(last) {
+            return Err(AppendError::NotLast(last));
+        }
+        let stored = state.store(draft, &self.lineage, &self.options);
         let appended = Appended { id: stored.message.id, time: stored.message.time, duplicate: false };
         if let Some(key) = used_as {
-            state.keys.insert(key, Used { at: Instant::now(), digest, appended });
+            state.used.push_back((now, key.clone()));
+            state.keys.insert(key, Used { digest, appended });
         }
         self.tail.dispatch(&[stored]);
         Ok(appended)
@@ -82,37 +96,108 @@ impl Memory {
 }
 
 impl State {
-    fn store(&mut self, draft: Draft, lineage: &Lineage) -> Arc<Stored> {
+    fn forget_keys(&mut self, now: Duration) {
+        while let Some((at, _)) = self.used.front()
+            && now.saturating_sub(*at) >= KEY_WINDOW
+        {
+            if let Some((_, key)) = self.used.pop_front() {
+                self.keys.remove(&key);
+            }
+        }
+    }
+
+    fn store(&mut self, draft: Draft, lineage: &Lineage, options: &Options) -> Arc<Stored> {
         let offset = self.head + 1;
         let channel = self.channels.entry(draft.channel.clone()).or_default();
         let stored = Stored::new(Message {
             id: lineage.id(offset),
             prev: channel.last.map(|last| lineage.id(last)),
             channel: draft.channel,
-            time: clock::now(),
+            time: options.clock.wall(),
             from: draft.from,
             body: draft.body,
             key: draft.key,
         });
+        let bytes = kept_bytes(&stored.message);
         channel.last = Some(offset);
-        channel.offsets.push(offset);
+        channel.offsets.push_back(offset);
+        channel.bytes += bytes;
+        if options.retention.is_over(channel.offsets.len() as u64, channel.bytes) {
+            self.over.insert(stored.message.channel.clone());
+        }
         self.head = offset;
+        self.bytes += bytes;
         self.log.insert(offset, Arc::clone(&stored));
-        if self.log.len() > MEMORY_MESSAGES
-            && let Some((_, oldest)) = self.log.pop_first()
-            && let Some(channel) = self.channels.get_mut(&oldest.message.channel)
-        {
-            channel.drop_up_to(&oldest);
+        if self.log.len() > MEMORY_MESSAGES {
+            self.drop_oldest();
         }
         stored
     }
-}
 
-impl Channel {
-    fn drop_up_to(&mut self, gone: &Stored) {
-        self.floor = gone.offset();
-        self.floor_time = Some(gone.message.time);
-        self.offsets.drain(..self.offsets.partition_point(|offset| *offset <= gone.offset()));
+    fn drop_oldest(&mut self) {
+        let oldest = self.log.first_key_value().map(|(_, stored)| stored.message.channel.clone());
+        if let Some(channel) = oldest {
+            self.drop_first(&channel);
+        }
+    }
+
+    /// Drops a channel's oldest message; its floor first.
+    fn drop_first(&mut self, name: &ChannelName) {
+        let Some(channel) = self.channels.get_mut(name) else { return };
+        let Some(stored) = channel.offsets.front().and_then(|offset| self.log.get(offset)).cloned() else { return };
+        let bytes = kept_bytes(&stored.message);
+        channel.floor = stored.offset();
+        channel.floor_time = Some(stored.message.time);
+        channel.offsets.pop_front();
+        channel.bytes -= bytes;
+        self.bytes -= bytes;
+        self.log.remove(&stored.offset());
+    }
+
+    /// The channel whose oldest message goes next, if any must.
+    fn next_to_drop(&mut self, options: &Options) -> Option<ChannelName> {
+        let retention = &options.retention;
+        while let Some(name) = self.over.first().cloned() {
+            let channel = self.channels.get(&name);
+            if channel.is_some_and(|channel| retention.is_over(channel.offsets.len() as u64, channel.bytes)) {
+                return Some(name);
+            }
+            self.over.remove(&name);
+        }
+        let oldest = self.log.first_key_value().map(|(_, stored)| &stored.message);
+        if let Some(message) = oldest
+            && (self.bytes > retention.total_bytes
+                || retention.too_old(&options.clock).is_some_and(|too_old| message.time < too_old))
+        {
+            return Some(message.channel.clone());
+        }
+        retention.too_old_here(&options.clock).into_iter().find_map(|(name, too_old)| {
+            let first = self.channels.get(&name)?.offsets.front()?;
+            (self.log.get(first)?.message.time < too_old).then_some(name)
+        })
+    }
+
+    fn range(&self, channel: &ChannelName, after: Offset, up_to: Offset) -> Range<usize> {
+        let Some(channel) = self.channels.get(channel) else { return 0..0 };
+        let from = channel.offsets.partition_point(|offset| *offset <= after);
+        let to = channel.offsets.partition_point(|offset| *offset <= up_to);
+        from..to.max(from)
+    }
+
+    fn slice(&self, query: &Query) -> Slice {
+        let Some(channel) = self.channels.get(&query.channel) else { return Slice::default() };
+        let mut slice = Slice { floor: channel.floor, floor_time: channel.floor_time, ..Slice::default() };
+        let mut room = query.bytes;
+        for offset in channel.offsets.range(self.range(&query.channel, query.after, query.up_to)) {
+            let stored = &self.log[offset];
+            if slice.messages.len() == query.limit || (room < stored.weight() && !slice.messages.is_empty()) {
+                slice.more = true;
+                break;
+            }
+            room = room.saturating_sub(stored.weight());
+            slice.messages.push(Arc::clone(stored));
+        }
+        slice
     }
 }
 
@@ -122,25 +207,7 @@ impl Engine for Memory {
     }
 
     fn read(&self, query: Query) -> BoxFuture<'_, Result<Slice, ReadError>> {
-        async move {
-            let state = self.state();
-            let Some(channel) = state.channels.get(&query.channel) else { return Ok(Slice::default()) };
-            let mut slice = Slice { floor: channel.floor, floor_time: channel.floor_time, ..Slice::default() };
-            let from = channel.offsets.partition_point(|offset| *offset <= query.after);
-            let to = channel.offsets.partition_point(|offset| *offset <= query.up_to);
-            let mut room = query.bytes;
-            for offset in channel.offsets.get(from..to).unwrap_or_default() {
-                let stored = &state.log[offset];
-                if slice.messages.len() == query.limit || (room < stored.weight() && !slice.messages.is_empty()) {
-                    slice.more = true;
-                    break;
-                }
-                room = room.saturating_sub(stored.weight());
-                slice.messages.push(Arc::clone(stored));
-            }
-            Ok(slice)
-        }
-        .boxed()
+        async move { Ok(self.state().slice(&query)) }.boxed()
     }
 
     fn offsets(
@@ -151,9 +218,10 @@ impl Engine for Memory {
     ) -> BoxFuture<'_, Result<Vec<Offset>, ReadError>> {
         async move {
             let state = self.state();
-            let all = state.channels.get(&channel).map(|channel| channel.offsets.as_slice()).unwrap_or_default();
-            let end = all.partition_point(|offset| *offset <= up_to);
-            Ok(all[end.saturating_sub(limit)..end].to_vec())
+            let all = state.range(&channel, 0, up_to);
+            let newest = all.end.saturating_sub(limit).max(all.start)..all.end;
+            let channel = state.channels.get(&channel);
+            Ok(channel.map(|channel| channel.offsets.range(newest).copied().collect()).unwrap_or_default())
         }
         .boxed()
     }
@@ -162,26 +230,38 @@ impl Engine for Memory {
         async move {
             let state = self.state();
             let mut last: Vec<Offset> =
-                state.channels.values().filter_map(|c| c.offsets.last().copied()).filter(|o| *o > after).collect();
+                state.channels.values().filter_map(|c| c.offsets.back().copied()).filter(|o| *o > after).collect();
             last.sort_unstable_by(|a, b| b.cmp(a));
             Ok(last.iter().take(limit).map(|offset| Arc::clone(&state.log[offset])).collect())
         }
         .boxed()
     }
 
-    fn trim(&self, channel: ChannelName, older_than: Time) -> BoxFuture<'_, Result<u64, AppendError>> {
+    fn count(
+        &self,
+        channel: ChannelName,
+        after: Offset,
+        up_to: Offset,
+        most: u32,
+    ) -> BoxFuture<'_, Result<u32, ReadError>> {
+        async move {
+            let found = self.state().range(&channel, after, up_to).len();
+            Ok(u32::try_from(found).unwrap_or(u32::MAX).min(most))
+        }
+        .boxed()
+    }
+
+    fn trim(&self) -> BoxFuture<'_, Result<u64, AppendError>> {
         async move {
             let mut state = self.state();
-            let State { channels, log, .. } = &mut *state;
-            let Some(channel) = channels.get_mut(&channel) else { return Ok(0) };
-            let gone: Vec<Offset> =
-                channel.offsets.iter().copied().take_while(|o| log[o].message.time < older_than).collect();
-            for offset in &gone {
-                if let Some(stored) = log.remove(offset) {
-                    channel.drop_up_to(&stored);
-                }
+            let mut gone = 0;
+            while gone < TRIM_SLICE as u64
+                && let Some(channel) = state.next_to_drop(&self.options)
+            {
+                state.drop_first(&channel);
+                gone += 1;
             }
-            Ok(gone.len() as u64)
+            Ok(gone)
         }
         .boxed()
     }

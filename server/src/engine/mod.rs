@@ -13,8 +13,13 @@
 //! 5. A message's `prev` is the id of the message stored before it in its channel, fixed when it is appended.
 //! 6. [`Engine::read`] returns a channel's messages in offset order with nothing left out between them, and
 //!    the channel's floor as of the same moment: everything at or below it may be gone.
-//! 7. Trimming moves the floor before the rows go.
-//! 8. A failed append stored nothing, except [`AppendError::Unknown`], which promises neither.
+//! 7. Trimming moves the floor before the rows go, oldest first, and never gives an offset out again.
+//! 8. A failed append stored nothing, except [`AppendError::Unknown`], which promises neither. What was stored
+//!    after all is dispatched before the next message is.
+//! 9. A draft that expects a last message is stored only if that is the channel's last; a duplicate under its
+//!    key comes first, so that a retry after a lost answer is not refused.
+//! 10. Ten minutes are counted on the steady clock while the engine runs; ages begin at the wall clock of the
+//!     start. Whoever sets the wall clock changes nothing but the times people see.
 //!
 //! The suite in `conformance.rs` holds every engine to these clauses.
 
@@ -23,10 +28,15 @@ mod conformance;
 pub mod embedded;
 mod lineage;
 pub mod memory;
+#[cfg(test)]
+mod model;
+mod retention;
 
+pub use crate::clock::Clock;
 pub use lineage::{Lineage, Resolved};
+pub use retention::Retention;
 
-use app::wire::{Body, ChannelName, Id, Message, Sender, Time};
+use app::wire::{Body, ChannelName, Id, Message, Sender, Time, headers::Expected};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use sha2::{Digest, Sha256};
@@ -46,9 +56,20 @@ pub struct Draft {
     pub body: Body,
     /// Idempotency key.
     pub key: Option<String>,
+    /// Store it only if this is the channel's last message.
+    pub expected: Option<Expected>,
 }
 
 impl Draft {
+    /// Whether the channel's last message is the one expected.
+    fn fits(&self, last: Option<Id>) -> bool {
+        match self.expected {
+            None => true,
+            Some(Expected::Any) => last.is_some(),
+            Some(Expected::Last(id)) => last == Some(id),
+        }
+    }
+
     /// Tells bodies apart under one key.
     fn digest(&self) -> [u8; 32] {
         let kind = match self.body {
@@ -104,9 +125,15 @@ pub enum AppendError {
     /// The key was used for another body.
     #[error("this idempotency key was used for another body less than ten minutes ago")]
     KeyConflict,
+    /// The channel's last message is another one than expected: this one.
+    #[error("the channel's last message is {}, not the one this was to follow; nothing was stored", shown(*.0))]
+    NotLast(Option<Id>),
     /// No room.
     #[error("the disk is full; nothing was stored, try again when there is room")]
     Full,
+    /// The store cannot be used just now.
+    #[error("the store cannot be used just now; nothing was stored: {0}")]
+    Unavailable(String),
     /// The engine has stopped.
     #[error("the store is closed; nothing was stored")]
     Closed,
@@ -116,6 +143,10 @@ pub enum AppendError {
     /// The store failed.
     #[error("the store failed and nothing was stored: {0}")]
     Store(String),
+}
+
+fn shown(last: Option<Id>) -> String {
+    last.map_or_else(|| "none".to_owned(), |id| id.to_string())
 }
 
 /// Why nothing could be read.
@@ -175,12 +206,30 @@ pub trait Engine: Send + Sync {
     ) -> BoxFuture<'_, Result<Vec<Offset>, ReadError>>;
     /// The last messages of the channels that have one past `after`, newest first.
     fn channels(&self, after: Offset, limit: usize) -> BoxFuture<'_, Result<Vec<Arc<Stored>>, ReadError>>;
-    /// Drops the channel's messages stored before `older_than`; resolves to how many went.
-    fn trim(&self, channel: ChannelName, older_than: Time) -> BoxFuture<'_, Result<u64, AppendError>>;
+    /// How many of a channel's messages lie in `(after, up_to]`, counted up to `most`.
+    fn count(
+        &self,
+        channel: ChannelName,
+        after: Offset,
+        up_to: Offset,
+        most: u32,
+    ) -> BoxFuture<'_, Result<u32, ReadError>>;
+    /// Drops one slice, of a few milliseconds, of what the engine's [`Retention`] does not keep; resolves to how
+    /// many messages went. None: nothing is left to drop now.
+    fn trim(&self) -> BoxFuture<'_, Result<u64, AppendError>>;
     /// The epochs of this log.
     fn lineage(&self) -> &Lineage;
     /// Stops taking appends and waits until those taken are durable.
     fn close(&self) -> BoxFuture<'_, ()>;
+}
+
+/// What every engine is opened with.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// What is kept.
+    pub retention: Retention,
+    /// What it goes by.
+    pub clock: Clock,
 }
 
 /// A fresh random epoch: every start of every engine takes one.

@@ -3,20 +3,17 @@
 use super::{
     App, HttpError,
     error::answer,
-    negotiate::{Answer, Asked, is_upgrade},
-    params::Reading,
+    negotiate::{Asked, is_upgrade},
+    params::reading,
     serve::Place,
 };
 use crate::{
     hub::{Start, Subscription, Until},
     session::{Input, Session},
-    transport::{
-        Format, poll, sse,
-        websocket::{self, Look},
-    },
+    transport::{Pulse, poll, sse, websocket},
     web,
 };
-use app::wire::{ChannelName, ErrorCode};
+use app::wire::{Answer, ChannelName, ErrorCode, Format, Reading};
 use axum::{
     extract::{FromRequestParts, Path, Request, State, ws::WebSocketUpgrade},
     http::{HeaderValue, header},
@@ -33,7 +30,7 @@ pub(super) async fn get(State(app): State<App>, Path(channel): Path<String>, req
 
 async fn respond(app: &App, asked: &Asked, channel: &str, request: Request) -> Result<Response, HttpError> {
     let channel: ChannelName = channel.parse()?;
-    let reading = Reading::parse(&asked.uri, &asked.headers)?;
+    let reading = reading(&asked.uri, &asked.headers)?;
     if is_upgrade(&asked.headers) {
         let input = Input::Bodies(channel.clone());
         return upgrade(app, asked, request, vec![channel], reading, input).await;
@@ -44,8 +41,8 @@ async fn respond(app: &App, asked: &Asked, channel: &str, request: Request) -> R
             let asked = Asked { answer: Answer::Html, ..asked.clone() };
             Ok(web::channel(app, asked, channel, reading.at, None).await)
         }
-        Answer::Sse => stream(app, vec![channel], &reading).await,
-        Answer::Json => json(app, vec![channel], &reading).await,
+        Answer::Sse => stream(app, asked, vec![channel], &reading).await,
+        Answer::Json => json(app, asked, vec![channel], &reading).await,
     }
 }
 
@@ -63,39 +60,69 @@ pub(super) async fn upgrade(
         .await
         .map_err(|rejection| HttpError::new(ErrorCode::BadParameter, rejection.to_string()))?;
     let announce = matches!(input, Input::Commands) && reading.format == Format::Frames;
+    let author = asked.sender(app, reading.from.clone());
     let subscription = subscribe(app, channels, reading.start.unwrap_or(Start::Now)).await?;
-    let subscription = if announce { subscription } else { subscription.unannounced() };
-    let author = asked.sender(app, reading.from);
+    let subscription = subscription.attended_by(author.clone());
+    // To the plain clients of `/c` every frame is a message.
+    let subscription = if announce { subscription.with_presence() } else { subscription.unannounced() };
     let session = Session::new(app.hub.clone(), author, input, app.max_message, subscription);
     let place = parts.extensions.get::<Place>().cloned();
-    let look = Look { format: reading.format, announce };
-    Ok(websocket::upgrade(socket, app.hub.clone(), session, look, place))
+    let pulse = parts.extensions.get::<Pulse>().cloned().unwrap_or_default();
+    let line = websocket::Line { format: reading.format, announce, pulse };
+    Ok(websocket::upgrade(socket, app.hub.clone(), session, line, place))
 }
 
-pub(super) async fn stream(app: &App, channels: Vec<ChannelName>, reading: &Reading) -> Result<Response, HttpError> {
+pub(super) async fn stream(
+    app: &App,
+    asked: &Asked,
+    channels: Vec<ChannelName>,
+    reading: &Reading,
+) -> Result<Response, HttpError> {
     let subscription = subscribe(app, channels, reading.start.unwrap_or(Start::Now)).await?;
+    let subscription = subscription.attended_by(asked.sender(app, reading.from.clone()));
+    let subscription = if reading.format == Format::Frames { subscription.with_presence() } else { subscription };
     Ok(vary(sse::respond(app.hub.clone(), subscription, reading.format)))
 }
 
-pub(super) async fn json(app: &App, channels: Vec<ChannelName>, reading: &Reading) -> Result<Response, HttpError> {
+pub(super) async fn json(
+    app: &App,
+    asked: &Asked,
+    channels: Vec<ChannelName>,
+    reading: &Reading,
+) -> Result<Response, HttpError> {
     let answer = match reading.before {
         Some(before) => {
             let history = app.hub.history(&channels, Until::Before(before), reading.limit).await?;
             let cursor = history.messages.last().map_or(before, |stored| stored.message.id);
             poll::Answer { messages: history.messages, cursor, more: history.more, missed: history.missed }
         }
-        None => {
-            let start = reading.start.unwrap_or(Start::Last(reading.limit));
-            let limit = match start {
-                Start::Last(count) => count.max(reading.limit),
-                Start::Now | Start::After(_) | Start::Earliest => reading.limit,
-            };
-            let subscription = subscribe(app, channels, start).await?;
-            poll::take(&app.hub, subscription, limit, reading.wait).await?
-        }
+        None => poll(app, asked, channels, reading).await?,
     };
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-    Ok(vary((headers, answer.to_json().freeze()).into_response()))
+    let mut response = vary((headers, answer.to_json().freeze()).into_response());
+    // The server stops: this poll ended early, and the next one is better not sent at once.
+    if let Some(after) = app.hub.return_after() {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(after.as_millis().div_ceil(1000) as u64));
+    }
+    Ok(response)
+}
+
+async fn poll(
+    app: &App,
+    asked: &Asked,
+    channels: Vec<ChannelName>,
+    reading: &Reading,
+) -> Result<poll::Answer, HttpError> {
+    if reading.continues() {
+        app.hub.polled(&channels, &asked.sender(app, reading.from.clone()), reading.wait);
+    }
+    let start = reading.start.unwrap_or(Start::Last(reading.limit));
+    let limit = match start {
+        Start::Last(count) => count.max(reading.limit),
+        Start::Now | Start::After(_) | Start::Earliest => reading.limit,
+    };
+    let subscription = subscribe(app, channels, start).await?;
+    Ok(poll::take(&app.hub, subscription, limit, reading.wait).await?)
 }
 
 async fn subscribe(app: &App, channels: Vec<ChannelName>, start: Start) -> Result<Subscription, HttpError> {

@@ -1,6 +1,6 @@
 use super::{App, negotiate};
 use crate::{session::Refusal, web};
-use app::wire::{ErrorBody, ErrorCode, ErrorDetail};
+use app::wire::{Answer, ErrorBody, ErrorCode, ErrorDetail};
 use axum::{
     Json,
     extract::{Request, State},
@@ -27,12 +27,12 @@ impl<R: Into<Refusal>> From<R> for HttpError {
 
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
-        let Refusal { code, message } = self.0;
+        let Refusal { code, message, last } = self.0;
         if code == ErrorCode::Internal {
             tracing::error!(error = message, "a request failed");
         }
         let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Json(ErrorBody { error: ErrorDetail { code, message } })).into_response();
+        let mut response = (status, Json(ErrorBody { error: ErrorDetail { code, message, last } })).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if code.is_temporary() {
@@ -44,7 +44,7 @@ impl IntoResponse for HttpError {
 
 /// The error as whoever asked can read it: a page for browsers, JSON for programs.
 pub(super) async fn answer(app: &App, request: negotiate::Asked, error: HttpError) -> Response {
-    if request.answer == negotiate::Answer::Html {
+    if request.answer == Answer::Html {
         return web::problem(app, request, &error.0).await;
     }
     error.into_response()

@@ -2,11 +2,11 @@
 
 use super::{
     App, HttpError, channel,
-    negotiate::{Answer, Asked, is_upgrade},
-    params::Reading,
+    negotiate::{Asked, is_upgrade},
+    params::reading,
 };
 use crate::session::{Input, channel_set};
-use app::wire::ErrorCode;
+use app::wire::{Answer, ErrorCode};
 use axum::{
     extract::{Request, State},
     response::Response,
@@ -14,7 +14,7 @@ use axum::{
 
 pub(super) async fn get(State(app): State<App>, request: Request) -> Result<Response, HttpError> {
     let asked = Asked::from_request(&app, &request);
-    let reading = Reading::parse(&asked.uri, &asked.headers)?;
+    let reading = reading(&asked.uri, &asked.headers)?;
     let channels = channel_set(reading.channels.iter().map(String::as_str))?;
     if is_upgrade(&asked.headers) {
         return channel::upgrade(&app, &asked, request, channels, reading, Input::Commands).await;
@@ -23,7 +23,7 @@ pub(super) async fn get(State(app): State<App>, request: Request) -> Result<Resp
         return Err(HttpError::new(ErrorCode::BadParameter, "say which channels: /live?channels=a,b"));
     }
     match reading.answer.unwrap_or(asked.answer) {
-        Answer::Sse => channel::stream(&app, channels, &reading).await,
-        Answer::Json | Answer::Html => channel::json(&app, channels, &reading).await,
+        Answer::Sse => channel::stream(&app, &asked, channels, &reading).await,
+        Answer::Json | Answer::Html => channel::json(&app, &asked, channels, &reading).await,
     }
 }

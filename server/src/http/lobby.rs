@@ -1,11 +1,6 @@
 //! `GET /`: the list of channels as a page, as JSON, and its changes as SSE.
 
-use super::{
-    App, HttpError, channel,
-    error::answer,
-    negotiate::{Answer, Asked},
-    params::Reading,
-};
+use super::{App, HttpError, channel, error::answer, negotiate::Asked, params::reading};
 use crate::{
     engine::Offset,
     hub::Hub,
@@ -13,7 +8,7 @@ use crate::{
     transport::sse,
     web,
 };
-use app::wire::{ChannelEntry, ChannelName, Frame, Id};
+use app::wire::{Answer, ChannelEntry, ChannelName, Frame, Id};
 use axum::{
     Json,
     extract::{Request, State},
@@ -33,7 +28,7 @@ pub(super) async fn get(State(app): State<App>, request: Request) -> Response {
 }
 
 async fn respond(app: &App, asked: &Asked) -> Result<Response, HttpError> {
-    let reading = Reading::parse(&asked.uri, &asked.headers)?;
+    let reading = reading(&asked.uri, &asked.headers)?;
     match reading.answer.unwrap_or(asked.answer) {
         Answer::Html => Ok(web::home(app, asked.clone()).await),
         Answer::Json => {

@@ -2,6 +2,7 @@
 
 mod channel;
 mod error;
+mod guarded;
 mod live;
 mod lobby;
 mod negotiate;

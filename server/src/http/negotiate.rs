@@ -1,52 +1,19 @@
 //! What kind of answer a request wants, and who asks.
 
 use super::{App, serve::Peer, visitor::Visitor};
-use app::{page::Lang, wire::Sender};
+use app::{
+    page::Lang,
+    wire::{self, Answer, Sender},
+};
 use axum::{
     extract::Request,
     http::{HeaderMap, Uri, header, request::Parts},
 };
 
-/// What kind of answer a request wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// The page.
-    Html,
-    /// A stream of events.
-    Sse,
-    /// JSON.
-    Json,
-}
-
-impl Answer {
-    /// `text/html` listed: the page; `text/event-stream` listed: SSE; anything else: JSON.
-    pub fn of(headers: &HeaderMap) -> Self {
-        let listed = |wanted: &str| {
-            headers
-                .get_all(header::ACCEPT)
-                .iter()
-                .filter_map(|value| value.to_str().ok())
-                .flat_map(|value| value.split(','))
-                .any(|item| names(item, wanted))
-        };
-        if listed("text/html") {
-            Self::Html
-        } else if listed("text/event-stream") {
-            Self::Sse
-        } else {
-            Self::Json
-        }
-    }
-}
-
-/// Whether an item of `Accept` names a type, and not with weight zero.
-fn names(item: &str, wanted: &str) -> bool {
-    let mut parts = item.split(';').map(str::trim);
-    let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(wanted));
-    let refused = parts.any(|part| {
-        part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")).and_then(|q| q.parse::<f32>().ok()) == Some(0.0)
-    });
-    named && !refused
+/// What kind of answer a request wants, by its `Accept` headers.
+pub(super) fn accepted(headers: &HeaderMap) -> Answer {
+    let all: Vec<_> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    wire::headers::accept(&all.join(","))
 }
 
 /// Whether the request asks to become a WebSocket.
@@ -85,7 +52,7 @@ impl Asked {
 
     fn read(app: &App, headers: &HeaderMap, uri: &Uri, extensions: &axum::http::Extensions) -> Self {
         Self {
-            answer: Answer::of(headers),
+            answer: accepted(headers),
             visitor: app.visitors.read(headers),
             peer: extensions.get::<Peer>().copied().unwrap_or_default(),
             uri: uri.clone(),
@@ -118,14 +85,8 @@ impl Asked {
 
 /// The value of a cookie.
 pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(key, _)| *key == name)
-        .map(|(_, value)| value)
+    let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    all.into_iter().find_map(|value| wire::headers::cookie(value, name))
 }
 
 fn accept_language(headers: &HeaderMap) -> Lang {
@@ -154,22 +115,6 @@ fn user_agent(headers: &HeaderMap) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn accept(value: &str) -> Answer {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::ACCEPT, value.parse().unwrap());
-        Answer::of(&headers)
-    }
-
-    #[test]
-    fn negotiation() {
-        assert_eq!(accept("text/html,application/xhtml+xml,*/*;q=0.8"), Answer::Html);
-        assert_eq!(accept("text/event-stream"), Answer::Sse);
-        assert_eq!(accept("text/event-stream, TEXT/HTML"), Answer::Html);
-        assert_eq!(accept("text/html;q=0, text/event-stream"), Answer::Sse);
-        assert_eq!(accept("*/*"), Answer::Json);
-        assert_eq!(Answer::of(&HeaderMap::new()), Answer::Json);
-    }
 
     #[test]
     fn languages() {

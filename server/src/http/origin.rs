@@ -2,9 +2,9 @@
 
 use super::{
     App, HttpError,
-    negotiate::{Answer, is_upgrade},
+    negotiate::{accepted, is_upgrade},
 };
-use app::wire::ErrorCode;
+use app::wire::{Answer, ErrorCode, headers::same_origin};
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, Method, Uri, header},
@@ -51,18 +51,6 @@ fn hostname(host: &str) -> String {
     host[..end.unwrap_or(host.len())].to_ascii_lowercase()
 }
 
-/// Whether an `Origin` is the host the request was sent to; default ports may be left out.
-fn is_same(origin: &str, host: &str) -> bool {
-    let Some((scheme, authority)) = origin.split_once("://") else { return false };
-    let port = match scheme {
-        "http" => ":80",
-        "https" => ":443",
-        _ => return false,
-    };
-    let bare = |text: &str| text.to_ascii_lowercase().trim_end_matches(port).to_owned();
-    bare(authority) == bare(host)
-}
-
 /// Where the request was sent to.
 fn host<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
     headers.get(header::HOST).and_then(|value| value.to_str().ok()).or_else(|| uri.authority().map(|a| a.as_str()))
@@ -84,7 +72,7 @@ pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) 
     }
     let Some(origin) = request.headers().get(header::ORIGIN).cloned() else { return next.run(request).await };
     let text = origin.to_str().unwrap_or("null");
-    let same = host.is_some_and(|host| is_same(text, &host));
+    let same = host.is_some_and(|host| same_origin(text, &host));
     let allowed = app.origins.allows(text);
     if !same && !allowed && must_be_ours(&request) {
         let message = format!("pages of {text} may not do this here; the server's --allow-origin can allow them");
@@ -101,7 +89,7 @@ pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) 
 
 fn must_be_ours(request: &Request) -> bool {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    let stream = Answer::of(request.headers()) == Answer::Sse
+    let stream = accepted(request.headers()) == Answer::Sse
         || request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair == "as=sse"));
     !reads || stream || is_upgrade(request.headers())
 }
@@ -113,7 +101,7 @@ fn cors(mut response: Response, origin: HeaderValue) -> Response {
     let fixed = [
         (header::ACCESS_CONTROL_ALLOW_CREDENTIALS, "true"),
         (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, "content-type, idempotency-key, from-name, last-event-id"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "content-type, idempotency-key, if-match, from-name, last-event-id"),
         (header::ACCESS_CONTROL_MAX_AGE, "600"),
     ];
     for (name, value) in fixed {
@@ -125,17 +113,6 @@ fn cors(mut response: Response, origin: HeaderValue) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn same_origin_is_scheme_host_and_port() {
-        assert!(is_same("http://127.0.0.1:3000", "127.0.0.1:3000"));
-        assert!(is_same("https://Baro.example", "baro.example:443"));
-        assert!(is_same("http://baro.example:80", "baro.example"));
-        assert!(!is_same("http://evil.example", "baro.example"));
-        assert!(!is_same("http://baro.example:8080", "baro.example"));
-        assert!(!is_same("null", "baro.example"));
-        assert!(!is_same("file://", ""));
-    }
 
     #[test]
     fn loopback_answers_to_local_names() {

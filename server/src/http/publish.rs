@@ -1,15 +1,15 @@
 //! Publishing by POST.
 
-use super::{App, HttpError, negotiate::Asked, params::Reading, params::sender_name};
+use super::{App, HttpError, negotiate::Asked, params::reading};
 use crate::{
-    engine::Appended,
+    engine::{Appended, Draft},
     limits::BODY_TIMEOUT,
     session::{self, Refusal},
     web,
 };
 use app::{
     page::Refused,
-    wire::{Body, ChannelName, ContentKind, ErrorCode, Id, MediaType, Time, limits},
+    wire::{Body, ChannelName, ContentKind, ErrorCode, Id, MediaType, Time, headers, limits, sender_name},
 };
 use axum::{
     Json,
@@ -38,18 +38,19 @@ pub(super) async fn post(
 ) -> Result<Response, HttpError> {
     let channel: ChannelName = channel.parse()?;
     let asked = Asked::from_request(&app, &request);
-    let reading = Reading::parse(&asked.uri, &asked.headers)?;
+    let reading = reading(&asked.uri, &asked.headers)?;
     let name = match header_text(&asked.headers, "from-name")? {
         Some(name) => Some(sender_name(&name)?),
         None => reading.from,
     };
     let key = header_text(&asked.headers, "idempotency-key")?;
+    let expected = header_text(&asked.headers, "if-match")?.map(|value| headers::if_match(&value)).transpose()?;
     let kind = content_kind(&asked.headers)?;
     let from = asked.sender(&app, name);
     let bytes = read_body(request, app.max_message).await?;
     let body = Body::read(kind, bytes)?;
     let draft = session::draft(channel.clone(), from, body, key, app.max_message)?;
-    let Appended { id, time, duplicate } = app.hub.publish(draft).await?;
+    let Appended { id, time, duplicate } = app.hub.publish(Draft { expected, ..draft }).await?;
     Ok((StatusCode::CREATED, Json(Published { id, channel, time, duplicate })).into_response())
 }
 

@@ -1,8 +1,9 @@
 //! The accept loop: hyper, with bounds on time and memory that `axum::serve` does not have.
 
+use super::guarded::Guarded;
 use crate::{
     hub::Hub,
-    limits::{CONNECTIONS, DRAIN, HEAD_TIMEOUT, HTTP_BUFFER},
+    limits::{CONNECTIONS, HEAD_TIMEOUT, HTTP_BUFFER},
 };
 use axum::{Router, extract::Request};
 use hyper::server::conn::http1;
@@ -38,8 +39,8 @@ pub(super) struct Place {
     _permit: Arc<OwnedSemaphorePermit>,
 }
 
-/// Serves until the hub closes, then lets open answers end for at most [`DRAIN`].
-pub async fn serve(listener: TcpListener, router: Router, hub: Hub) {
+/// Serves until the hub closes, then lets open answers end for at most `drain`.
+pub async fn serve(listener: TcpListener, router: Router, hub: Hub, drain: Duration) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let mut pause = Duration::from_millis(5);
     loop {
@@ -67,16 +68,17 @@ pub async fn serve(listener: TcpListener, router: Router, hub: Hub) {
     }
     drop(listener);
     let all = u32::try_from(CONNECTIONS).unwrap_or(u32::MAX);
-    let _ = tokio::time::timeout(DRAIN, places.acquire_many(all)).await;
+    let _ = tokio::time::timeout(drain, places.acquire_many(all)).await;
 }
 
 async fn handle(stream: TcpStream, peer: Peer, place: Place, router: Router, hub: Hub) {
-    // A message is a small write; gathering them would be a delay.
-    let _ = stream.set_nodelay(true);
+    let stream = Guarded::new(stream);
+    let pulse = stream.pulse();
     let service = router.map_request(move |request: Request<hyper::body::Incoming>| {
         let mut request = request.map(axum::body::Body::new);
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(place.clone());
+        request.extensions_mut().insert(pulse.clone());
         request
     });
     let connection = http1::Builder::new()

@@ -1,7 +1,7 @@
 //! Who it is: a signed cookie with an opaque id and a name. A request without one is a program.
 
-use super::{App, HttpError, negotiate::Asked, params::sender_name, publish::read_form, serve::Peer};
-use app::wire::{Kind, Sender};
+use super::{App, HttpError, negotiate::Asked, publish::read_form, serve::Peer};
+use app::wire::{Kind, Sender, sender_name};
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, header},

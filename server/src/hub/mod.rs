@@ -2,23 +2,29 @@
 //!
 //! - [`ring`]: the dispatcher and what it keeps: recent messages, watchers, the pace of channels.
 //! - [`subscription`]: one reader's cursor; catching up and being live are its one loop.
+//! - [`presence`]: who is in a channel and who is writing; leases, never stored.
 //!
 //! The hub never sees a socket, and holds no lock while it waits.
 
 mod pace;
+mod presence;
 mod ring;
+#[cfg(test)]
+mod simulation;
 mod subscription;
 
-pub use subscription::{Delivery, Start, Subscription};
+pub use app::wire::Start;
+pub use subscription::{Delivery, Subscription};
 
 use crate::{
     clock,
     engine::{AppendError, Appended, Draft, Engine, Offset, Query, ReadError, Resolved, Stored, Tail},
-    limits::{ANSWER_BYTES, HISTORY_CHUNK, LIST_CHANNELS},
+    limits::{ANSWER_BYTES, HISTORY_CHUNK, KEEPING_PAUSE, LIST_CHANNELS, POLL_LEASE, RETURN_AFTER},
 };
-use app::wire::{ChannelEntry, ChannelName, Id, Missed, Time};
+use app::wire::{ChannelEntry, ChannelName, Id, Missed, Sender};
+use presence::Attendance;
 use ring::Ring;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 /// Who is listening here, and the way to the log.
@@ -26,7 +32,9 @@ use tokio::sync::watch;
 pub struct Hub {
     engine: Arc<dyn Engine>,
     ring: Arc<Ring>,
-    closing: Arc<watch::Sender<bool>>,
+    attendance: Arc<Attendance>,
+    /// The server stops; readers are to come back spread over this time.
+    closing: Arc<watch::Sender<Option<Duration>>>,
 }
 
 /// Where a page of history ends.
@@ -57,7 +65,30 @@ impl Hub {
     pub fn open<E>(open: impl FnOnce(Arc<dyn Tail>) -> Result<Arc<dyn Engine>, E>) -> Result<Self, E> {
         let ring = Arc::new(Ring::default());
         let engine = open(Arc::clone(&ring) as Arc<dyn Tail>)?;
-        Ok(Self { engine, ring, closing: Arc::new(watch::Sender::new(false)) })
+        Ok(Self { engine, ring, attendance: Arc::default(), closing: Arc::new(watch::Sender::new(None)) })
+    }
+
+    /// Drops what need not be kept and tells of comings and goings, until the server stops.
+    pub async fn keep(self) {
+        tokio::select! {
+            () = self.attendance.keep(&self.ring) => {}
+            () = self.trim() => {}
+            () = self.closed() => {}
+        }
+    }
+
+    /// A slice at a time, so that publishers wait for one of them at most.
+    async fn trim(&self) {
+        loop {
+            match self.engine.trim().await {
+                Ok(0) => tokio::time::sleep(KEEPING_PAUSE).await,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "what need not be kept could not be dropped");
+                    tokio::time::sleep(KEEPING_PAUSE * 30).await;
+                }
+            }
+        }
     }
 
     /// Stores a message; resolves when it is durable and this node's readers can read it.
@@ -65,7 +96,21 @@ impl Hub {
     /// # Errors
     /// Why it was not stored.
     pub async fn publish(&self, draft: Draft) -> Result<Appended, AppendError> {
-        self.engine.append(draft).await
+        let (channel, from) = (draft.channel.clone(), draft.from.clone());
+        let appended = self.engine.append(draft).await?;
+        // Who has said it is no longer writing it.
+        self.attendance.typing(&channel, &from, false);
+        Ok(appended)
+    }
+
+    /// Somebody writes in a channel, or does so no more.
+    pub fn typing(&self, channel: &ChannelName, from: &Sender, on: bool) {
+        self.attendance.typing(channel, from, on);
+    }
+
+    /// A poll that goes on: whoever polls is present until some time after it.
+    pub fn polled(&self, channels: &[ChannelName], from: &Sender, wait: Duration) {
+        self.attendance.renew(channels, from, wait + POLL_LEASE);
     }
 
     /// Begins to listen. What comes after this call is not missed, whatever `start` says.
@@ -185,7 +230,7 @@ impl Hub {
             .iter()
             .map(|stored| {
                 let channel = stored.message.channel.clone();
-                let (pace, here) = self.ring.about(&channel, now);
+                let (pace, here) = (self.ring.pace(&channel, now), self.attendance.here(&channel));
                 ChannelEntry { channel, last: stored.message.clone(), pace, here }
             })
             .collect())
@@ -198,14 +243,6 @@ impl Hub {
         let _ = head.wait_for(|head| *head > after).await;
     }
 
-    /// Drops a channel's messages stored before `older_than`.
-    ///
-    /// # Errors
-    /// The store failed.
-    pub async fn trim(&self, channel: ChannelName, older_than: Time) -> Result<u64, AppendError> {
-        self.engine.trim(channel, older_than).await
-    }
-
     /// The last offset dispatched: everything up to it can be read.
     pub fn head(&self) -> Offset {
         *self.ring.heads().borrow()
@@ -216,15 +253,23 @@ impl Hub {
         self.engine.lineage().cursor(offset)
     }
 
-    /// Tells every connection to say goodbye, and the engine to finish what it took.
-    pub async fn close(&self) {
-        self.closing.send_replace(true);
+    /// Tells every connection to say goodbye, and the engine to finish what it took. Readers are to come back
+    /// spread over `spread`.
+    pub async fn close(&self, spread: Duration) {
+        self.closing.send_replace(Some(spread));
         self.engine.close().await;
     }
 
     /// Resolves when the server stops.
     pub async fn closed(&self) {
         let mut closing = self.closing.subscribe();
-        let _ = closing.wait_for(|closing| *closing).await;
+        let _ = closing.wait_for(Option::is_some).await;
+    }
+
+    /// When one reader is to come back, if the server stops: not all at once.
+    pub fn return_after(&self) -> Option<Duration> {
+        let spread = (*self.closing.borrow())?;
+        let share = f64::from(getrandom::u32().unwrap_or(0)) / f64::from(u32::MAX);
+        Some(RETURN_AFTER + spread.mul_f64(share))
     }
 }

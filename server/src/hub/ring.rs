@@ -5,7 +5,7 @@ use crate::{
 };
 use app::wire::{ChannelName, Time};
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::{Notify, watch};
@@ -92,12 +92,20 @@ impl Ring {
         }
     }
 
-    /// The pace of the past hour, and how many watch.
-    pub(super) fn about(&self, channel: &ChannelName, now: Time) -> (Vec<u32>, u32) {
+    /// Wakes the readers of these channels for something that is no message.
+    pub(super) fn wake(&self, channels: &BTreeSet<ChannelName>) {
         let state = self.state();
-        let pace = state.pace.get(channel).map_or_else(|| vec![0; 60], |pace| pace.hour(now));
-        let here = state.channels.get(channel).map_or(0, |recent| recent.watchers.len());
-        (pace, u32::try_from(here).unwrap_or(u32::MAX))
+        let watchers = channels.iter().filter_map(|channel| state.channels.get(channel)).flat_map(|c| &c.watchers);
+        let wake: Vec<_> = watchers.map(|(_, notify)| Arc::clone(notify)).collect();
+        drop(state);
+        for notify in wake {
+            notify.notify_one();
+        }
+    }
+
+    /// Messages per minute of the past hour.
+    pub(super) fn pace(&self, channel: &ChannelName, now: Time) -> Vec<u32> {
+        self.state().pace.get(channel).map_or_else(|| vec![0; 60], |pace| pace.hour(now))
     }
 }
 

@@ -1,30 +1,19 @@
 use super::{
-    Hub,
+    Hub, Start,
+    presence::{Lease, Seen},
     ring::{Share, Watch},
 };
 use crate::{
-    engine::{Offset, ReadError, Resolved, Stored},
-    limits::{BATCH_BYTES, BATCH_MESSAGES, HEARTBEAT},
+    engine::{Offset, ReadError, Resolved, Slice, Stored},
+    limits::{BATCH_BYTES, BATCH_MESSAGES, BEHIND_PACE, HEARTBEAT},
 };
-use app::wire::{ChannelName, Id, Missed, MissedReason};
+use app::wire::{ChannelName, Id, Missed, MissedReason, Presence, Sender, Time, Typing, limits::BEHIND_MOST};
+use futures::{FutureExt, future::BoxFuture};
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
 };
 use tokio::time::{Instant, sleep_until};
-
-/// Where a reader begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// With what comes next.
-    Now,
-    /// After this cursor.
-    After(Id),
-    /// With the oldest message kept.
-    Earliest,
-    /// With the newest so many.
-    Last(usize),
-}
 
 /// What a subscription hands out.
 #[derive(Clone, Debug)]
@@ -35,6 +24,12 @@ pub enum Delivery {
     Missed(Missed),
     /// Everything up to here was handed out: after catching up, and as heartbeat.
     Cursor(Id),
+    /// Everything up to here was handed out, and so many messages are not, yet.
+    Behind(Id, u32),
+    /// Who came and who went.
+    Presence(Presence),
+    /// Who is writing.
+    Typing(Typing),
 }
 
 /// One reader's cursor over a set of channels.
@@ -54,7 +49,26 @@ pub struct Subscription {
     told: HashMap<ChannelName, Offset>,
     /// The reader has not yet been told that it is up to date.
     behind: bool,
+    /// Whether it wants to be told at all.
+    announced: bool,
+    /// Since when it is behind, or was told how far.
+    lagging: Option<Instant>,
     heartbeat: Instant,
+    /// A read of the store under way. It outlives a call that was given up: else a session that publishes
+    /// without pause would begin it anew at each frame.
+    reading: Option<Gathering>,
+    /// Its place in the channels.
+    lease: Option<(Lease, Sender)>,
+    /// What it was told of who is there, if it wants to know.
+    seen: Option<Seen>,
+}
+
+/// Messages of all channels in `(cursor, head]`, some of them still being read.
+struct Gathering {
+    messages: Vec<Arc<Stored>>,
+    /// Up to here every channel was read completely.
+    complete: Offset,
+    store: BoxFuture<'static, Result<Vec<(ChannelName, Slice)>, ReadError>>,
 }
 
 impl Subscription {
@@ -67,7 +81,12 @@ impl Subscription {
             first: VecDeque::new(),
             told: HashMap::new(),
             behind: true,
+            announced: true,
+            lagging: None,
             heartbeat: Instant::now() + HEARTBEAT,
+            reading: None,
+            lease: None,
+            seen: None,
             hub,
             watch,
             channels,
@@ -107,6 +126,21 @@ impl Subscription {
     #[must_use]
     pub fn unannounced(mut self) -> Self {
         self.behind = false;
+        self.announced = false;
+        self
+    }
+
+    /// The reader is present in its channels as `sender`, while this lives.
+    #[must_use]
+    pub fn attended_by(mut self, sender: Sender) -> Self {
+        self.lease = Some((self.hub.attendance.enter(&self.channels, sender.clone()), sender));
+        self
+    }
+
+    /// The reader is told who comes and goes.
+    #[must_use]
+    pub fn with_presence(mut self) -> Self {
+        self.seen = Some(Seen::default());
         self
     }
 
@@ -120,17 +154,35 @@ impl Subscription {
     pub fn replace(&mut self, channels: Vec<ChannelName>) -> Id {
         let old = std::mem::replace(&mut self.watch, self.hub.ring.watch(&channels));
         drop(old);
+        if let Some((lease, sender)) = self.lease.take() {
+            // Entered first, left afterwards: who is in both never left.
+            let entered = self.hub.attendance.enter(&channels, sender.clone());
+            drop(lease);
+            self.lease = Some((entered, sender));
+        }
+        if self.seen.is_some() {
+            self.seen = Some(Seen::default());
+        }
         self.channels = channels;
+        self.reading = None;
         self.cursor()
     }
 
-    /// What comes next, waiting for it if need be; a heartbeat when nothing comes for a while.
+    /// What comes next, waiting for it if need be; a heartbeat when nothing comes for a while. A call that is
+    /// given up loses nothing.
     ///
     /// # Errors
     /// The store cannot be read.
     pub async fn next(&mut self) -> Result<Vec<Delivery>, ReadError> {
         loop {
-            let ready = self.ready(BATCH_MESSAGES, BATCH_BYTES).await?;
+            let at = self.cursor();
+            let lag = self.lag().await?;
+            let mut ready = self.ready(BATCH_MESSAGES, BATCH_BYTES).await?;
+            // From here on nothing waits: what was taken is handed out.
+            if let Some(ahead) = lag.filter(|_| !ready.is_empty()) {
+                ready.insert(0, Delivery::Behind(at, ahead));
+            }
+            self.tell_presence(&mut ready);
             if !ready.is_empty() {
                 self.heartbeat = Instant::now() + HEARTBEAT;
                 return Ok(ready);
@@ -138,9 +190,9 @@ impl Subscription {
             tokio::select! {
                 () = self.watch.woken() => {}
                 () = sleep_until(self.heartbeat) => {
-                    self.heartbeat = Instant::now() + HEARTBEAT;
                     // Only now may the cursor pass what other channels got: nothing of ours lies between.
                     let beat = self.ready(BATCH_MESSAGES, BATCH_BYTES).await?;
+                    self.heartbeat = Instant::now() + HEARTBEAT;
                     return Ok(if beat.is_empty() { vec![Delivery::Cursor(self.cursor())] } else { beat });
                 }
             }
@@ -187,8 +239,40 @@ impl Subscription {
     }
 
     /// Waits until something was dispatched to one of the channels.
-    pub async fn wait(&self) {
+    pub async fn wait(&mut self) {
         self.watch.woken().await;
+    }
+
+    /// How far behind a reader is that does not keep up: told now and then, until it is up to date.
+    async fn lag(&mut self) -> Result<Option<u32>, ReadError> {
+        let head = self.hub.head();
+        if self.cursor >= head {
+            self.lagging = None;
+            return Ok(None);
+        }
+        let since = *self.lagging.get_or_insert_with(Instant::now);
+        if since.elapsed() < BEHIND_PACE {
+            return Ok(None);
+        }
+        let mut ahead = 0;
+        for channel in &self.channels {
+            ahead += self.hub.engine.count(channel.clone(), self.cursor, head, BEHIND_MOST).await?;
+        }
+        self.lagging = Some(Instant::now());
+        // What one batch brings is not worth a word.
+        if ahead as usize <= BATCH_MESSAGES {
+            return Ok(None);
+        }
+        self.behind = self.announced;
+        Ok(Some(ahead.min(BEHIND_MOST)))
+    }
+
+    fn tell_presence(&mut self, ready: &mut Vec<Delivery>) {
+        if let Some(seen) = self.seen.as_mut().filter(|_| !self.behind) {
+            let (presence, typing) = self.hub.attendance.news(&self.channels, seen);
+            ready.extend(presence.into_iter().map(Delivery::Presence));
+            ready.extend(typing.into_iter().map(Delivery::Typing));
+        }
     }
 
     async fn collect(
@@ -198,31 +282,20 @@ impl Subscription {
         bytes: usize,
         out: &mut Vec<Delivery>,
     ) -> Result<(), ReadError> {
-        let mut messages = Vec::new();
-        let mut floors = Vec::new();
-        // Up to here every channel was read completely.
-        let mut complete = head;
-        for channel in self.channels.clone() {
-            let share = self.hub.ring.share(&channel, self.cursor, head, limit);
-            let (found, more) = match share {
-                Share::Memory(found) => {
-                    let more = found.len() == limit;
-                    (found, more)
-                }
-                Share::Store => {
-                    let slice = self.hub.read(&channel, self.cursor, head, limit, bytes).await?;
-                    floors.push((channel, slice.floor, slice.floor_time));
-                    (slice.messages, slice.more)
-                }
-            };
-            if let (true, Some(last)) = (more, found.last()) {
+        if self.reading.is_none() {
+            let gathering = self.gather(head, limit, bytes);
+            self.reading = Some(gathering);
+        }
+        let Some(reading) = &mut self.reading else { return Ok(()) };
+        let slices = (&mut reading.store).await;
+        // Nothing of the reader's state changed before here: this may have been given up while it waited.
+        let Some(Gathering { mut messages, mut complete, .. }) = self.reading.take() else { return Ok(()) };
+        for (channel, slice) in slices? {
+            if let (true, Some(last)) = (slice.more, slice.messages.last()) {
                 complete = complete.min(last.offset());
             }
-            messages.extend(found);
-        }
-        // Nothing of the reader's state changes before here: this may be cancelled while it waits.
-        for (channel, floor, time) in floors {
-            self.tell_floor(channel, floor, time, out);
+            self.tell_floor(channel, slice.floor, slice.floor_time, out);
+            messages.extend(slice.messages);
         }
         messages.sort_unstable_by_key(|stored| stored.offset());
         messages.retain(|stored| stored.offset() <= complete);
@@ -232,13 +305,40 @@ impl Subscription {
         Ok(())
     }
 
-    fn tell_floor(
-        &mut self,
-        channel: ChannelName,
-        floor: Offset,
-        time: Option<app::wire::Time>,
-        out: &mut Vec<Delivery>,
-    ) {
+    /// Takes what memory has, and begins to read the rest.
+    fn gather(&self, head: Offset, limit: usize, bytes: usize) -> Gathering {
+        let mut messages = Vec::new();
+        let mut complete = head;
+        let mut from_store = Vec::new();
+        for channel in &self.channels {
+            match self.hub.ring.share(channel, self.cursor, head, limit) {
+                Share::Memory(found) => {
+                    if let (true, Some(last)) = (found.len() == limit, found.last()) {
+                        complete = complete.min(last.offset());
+                    }
+                    messages.extend(found);
+                }
+                Share::Store => from_store.push(channel.clone()),
+            }
+        }
+        let (hub, cursor) = (self.hub.clone(), self.cursor);
+        let store = if from_store.is_empty() {
+            std::future::ready(Ok(Vec::new())).boxed()
+        } else {
+            async move {
+                let mut slices = Vec::with_capacity(from_store.len());
+                for channel in from_store {
+                    let slice = hub.read(&channel, cursor, head, limit, bytes).await?;
+                    slices.push((channel, slice));
+                }
+                Ok(slices)
+            }
+            .boxed()
+        };
+        Gathering { messages, complete, store }
+    }
+
+    fn tell_floor(&mut self, channel: ChannelName, floor: Offset, time: Option<Time>, out: &mut Vec<Delivery>) {
         let told = self.told.get(&channel).copied().unwrap_or(0);
         if floor > self.cursor && floor > told {
             self.told.insert(channel.clone(), floor);

@@ -8,8 +8,8 @@ use crate::{
     limits::PUBLISHES_IN_FLIGHT,
 };
 use app::wire::{
-    Ack, Body, BodyError, ChannelName, Command, ContentKind, ErrorCode, Frame, NameError, PublishCommand, Ref, Sender,
-    limits,
+    Ack, Body, BodyError, ChannelName, Command, ContentKind, ErrorCode, Frame, Id, NameError, PublishCommand,
+    ReadingError, Ref, Sender, limits,
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesOrdered};
 use std::sync::Arc;
@@ -29,6 +29,9 @@ impl From<Delivery> for Line {
             Delivery::Message(stored) => Self::Stored(stored),
             Delivery::Missed(missed) => Self::Frame(Frame::Missed(missed)),
             Delivery::Cursor(cursor) => Self::Frame(Frame::Cursor { cursor }),
+            Delivery::Behind(cursor, behind) => Self::Frame(Frame::Behind { cursor, behind }),
+            Delivery::Presence(presence) => Self::Frame(Frame::Presence(presence)),
+            Delivery::Typing(typing) => Self::Frame(Frame::Typing(typing)),
         }
     }
 }
@@ -41,12 +44,14 @@ pub struct Refusal {
     pub code: ErrorCode,
     /// What happened and what to do.
     pub message: String,
+    /// The channel's last message, where that is why.
+    pub last: Option<Option<Id>>,
 }
 
 impl Refusal {
     /// A refusal in words.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), last: None }
     }
 
     fn frame(self, reference: Option<Ref>) -> Frame {
@@ -58,12 +63,15 @@ impl From<AppendError> for Refusal {
     fn from(error: AppendError) -> Self {
         let code = match error {
             AppendError::KeyConflict => ErrorCode::KeyConflict,
+            AppendError::NotLast(_) => ErrorCode::PreconditionFailed,
             AppendError::Full => ErrorCode::StoreFull,
-            AppendError::Closed => ErrorCode::Unavailable,
+            AppendError::Closed | AppendError::Unavailable(_) => ErrorCode::Unavailable,
             AppendError::Unknown => ErrorCode::Unknown,
             AppendError::Store(_) => ErrorCode::Internal,
         };
-        Self::new(code, error.to_string())
+        let message = error.to_string();
+        let last = if let AppendError::NotLast(last) = error { Some(last) } else { None };
+        Self { code, message, last }
     }
 }
 
@@ -76,6 +84,12 @@ impl From<ReadError> for Refusal {
 impl From<NameError> for Refusal {
     fn from(error: NameError) -> Self {
         Self::new(ErrorCode::BadChannel, error.to_string())
+    }
+}
+
+impl From<ReadingError> for Refusal {
+    fn from(error: ReadingError) -> Self {
+        Self::new(error.code, error.message)
     }
 }
 
@@ -108,7 +122,7 @@ pub fn draft(
             return Err(Refusal::new(ErrorCode::BadKey, message));
         }
     }
-    Ok(Draft { channel, from, body, key })
+    Ok(Draft { channel, from, body, key, expected: None })
 }
 
 /// The refusal of a body over the limit.
@@ -193,6 +207,13 @@ impl Session {
                     Err(error) => Some(Refusal::from(error).frame(reference)),
                 }
             }
+            Command::Typing { reference, channel, on } => match channel.parse::<ChannelName>() {
+                Ok(channel) => {
+                    self.hub.typing(&channel, &self.author, on);
+                    Some(Frame::Ack(Ack { reference, ..Ack::default() }))
+                }
+                Err(error) => Some(Refusal::from(error).frame(reference)),
+            },
             Command::Subscribe { reference, channels } => match channel_set(channels.iter().map(String::as_str)) {
                 Ok(channels) => {
                     let cursor = Some(self.subscription.replace(channels));

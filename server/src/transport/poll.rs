@@ -82,7 +82,7 @@ impl Answer {
                         self.messages.push(stored);
                     }
                     Delivery::Missed(missed) => self.missed.push(missed),
-                    Delivery::Cursor(_) => {}
+                    Delivery::Cursor(_) | Delivery::Behind(..) | Delivery::Presence(_) | Delivery::Typing(_) => {}
                 }
             }
             if done {

@@ -1,12 +1,11 @@
 //! Server-Sent Events (HTML Standard, section 9.2): messages are plain `data:` events with `id:`, all other
 //! frames carry `event:` with their type, and the heartbeat is a real event with `id:`.
 
-use super::Format;
 use crate::{
     engine::Stored,
     hub::{Delivery, Hub, Subscription},
 };
-use app::wire::{Body, Frame};
+use app::wire::{Body, Format, Frame};
 use axum::{
     body::Body as HttpBody,
     http::{HeaderValue, header},
@@ -38,7 +37,7 @@ pub fn respond(hub: Hub, subscription: Subscription, format: Format) -> Response
                 Some((out.freeze(), Some((hub, subscription))))
             }
             () = hub.closed() => {
-                let retry = retry_ms();
+                let retry = hub.return_after().map_or_else(retry_ms, |after| after.as_millis() as u64);
                 let mut out = BytesMut::from(format!("retry: {retry}\n").as_str());
                 let reason = "the server is stopping".to_owned();
                 frame(&mut out, &Frame::Bye { code: 1001, reason, retry_ms: retry });
@@ -73,6 +72,9 @@ fn event(out: &mut BytesMut, delivery: &Delivery, format: Format) {
         Delivery::Message(stored) => message(out, stored, format),
         Delivery::Missed(missed) => frame(out, &Frame::Missed(missed.clone())),
         Delivery::Cursor(cursor) => frame(out, &Frame::Cursor { cursor: *cursor }),
+        Delivery::Behind(cursor, behind) => frame(out, &Frame::Behind { cursor: *cursor, behind: *behind }),
+        Delivery::Presence(presence) => frame(out, &Frame::Presence(presence.clone())),
+        Delivery::Typing(typing) => frame(out, &Frame::Typing(typing.clone())),
     }
 }
 
@@ -89,7 +91,7 @@ fn message(out: &mut BytesMut, stored: &Stored, format: Format) {
 pub fn frame(out: &mut BytesMut, frame: &Frame) {
     out.put(format!("event: {}\n", frame.kind()).as_bytes());
     data(out, frame.to_json().as_bytes());
-    if let Frame::Cursor { cursor } = frame {
+    if let Frame::Cursor { cursor } | Frame::Behind { cursor, .. } = frame {
         out.put(format!("id: {cursor}\n").as_bytes());
     }
     out.put_u8(b'\n');

@@ -1,12 +1,12 @@
 //! WebSocket (RFC 6455): each frame out is one text frame, each frame in is the session's.
 
-use super::Format;
+use super::Pulse;
 use crate::{
     hub::Hub,
     limits::{HEARTBEAT, SILENCE, WEBSOCKET_READ_BUFFER},
-    session::{Line, Session},
+    session::{self, Session},
 };
-use app::wire::{Body, CloseCode, ErrorCode, Frame};
+use app::wire::{Body, CloseCode, ErrorCode, Format, Frame};
 use axum::{
     extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade},
     response::Response,
@@ -18,16 +18,16 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 /// Written bytes wait at most until so many have gathered.
 const WRITE_BUFFER: usize = 32 * 1024;
-/// Spread of the time to come back after a stop.
-const RETRY_SPREAD_MS: u64 = 2000;
 
-/// What the client asked its frames to look like.
-#[derive(Clone, Copy, Debug)]
-pub struct Look {
-    /// Frames or bodies.
+/// What the transport is told of a connection beside its session.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// Frames or bodies, as the client asked for.
     pub format: Format,
     /// Begin with where the reader is.
     pub announce: bool,
+    /// When a byte last moved.
+    pub pulse: Pulse,
 }
 
 /// Answers the upgrade of a session whose subscription is registered already. `held` is dropped with the
@@ -36,7 +36,7 @@ pub fn upgrade(
     upgrade: WebSocketUpgrade,
     hub: Hub,
     session: Session,
-    look: Look,
+    line: Line,
     held: impl Send + 'static,
 ) -> Response {
     // Room above the limit, so that a frame just too large is answered and not cut off.
@@ -47,8 +47,8 @@ pub fn upgrade(
         .max_message_size(limit)
         .max_frame_size(limit)
         .on_upgrade(move |socket| async move {
-            let mut line = Connection { socket, session, format: look.format };
-            if let Err(Gone) = line.run(hub, look.announce).await {
+            let mut connection = Connection { socket, session, format: line.format, pulse: line.pulse };
+            if let Err(Gone) = connection.run(hub, line.announce).await {
                 tracing::debug!("a WebSocket is gone");
             }
             drop(held);
@@ -62,15 +62,15 @@ struct Connection {
     socket: WebSocket,
     session: Session,
     format: Format,
+    pulse: Pulse,
 }
 
 impl Connection {
     async fn run(&mut self, hub: Hub, announce: bool) -> Result<(), Gone> {
         if announce {
             let opening = self.session.opening();
-            self.write(vec![Line::Frame(opening)]).await?;
+            self.write(vec![session::Line::Frame(opening)]).await?;
         }
-        let mut silence = Instant::now() + SILENCE;
         // On a clock of its own: a busy reader that only listens must prove that it is there, too.
         let mut ping = Instant::now() + HEARTBEAT;
         let closed = hub.closed();
@@ -83,11 +83,10 @@ impl Connection {
                     }
                     Err(error) => {
                         tracing::error!(%error, "a reader had to be let go");
-                        return self.close(CloseCode::Internal, "the store cannot be read").await;
+                        return self.close(CloseCode::Internal, "the store cannot be read; come back".into()).await;
                     }
                 },
                 received = self.socket.recv(), if !self.session.is_full() => {
-                    silence = Instant::now() + SILENCE;
                     match received {
                         Some(Ok(message)) => {
                             if self.take(message).await? {
@@ -106,8 +105,14 @@ impl Connection {
                     self.send(Message::Ping(Bytes::new())).await?;
                     self.flush().await?;
                 }
-                () = sleep_until(silence) => return Err(Gone),
-                () = &mut closed => return self.goodbye().await,
+                // Looked at again when it was moved in the meantime: a client that reads slowly answers no ping
+                // before it has read what lies in front of it.
+                () = sleep_until(self.pulse.last() + SILENCE) => {
+                    if self.pulse.last().elapsed() >= SILENCE {
+                        return self.close(CloseCode::Silent, "nothing was heard for a minute; come back".into()).await;
+                    }
+                }
+                () = &mut closed => return self.goodbye(&hub).await,
             }
         }
     }
@@ -123,7 +128,7 @@ impl Connection {
             Message::Close(_) => return Ok(true),
         };
         if let Some(frame) = answer {
-            self.write(vec![Line::Frame(frame)]).await?;
+            self.write(vec![session::Line::Frame(frame)]).await?;
         }
         Ok(false)
     }
@@ -139,20 +144,18 @@ impl Connection {
         self.flush().await
     }
 
-    async fn goodbye(&mut self) -> Result<(), Gone> {
+    async fn goodbye(&mut self, hub: &Hub) -> Result<(), Gone> {
         let answers = self.session.finish().await;
         self.write(answers).await?;
-        let bye = Frame::Bye {
-            code: CloseCode::GoingAway as u16,
-            reason: "the server is stopping".into(),
-            retry_ms: 500 + u64::from(getrandom::u32().unwrap_or(0)) % RETRY_SPREAD_MS,
-        };
-        self.write(vec![Line::Frame(bye)]).await?;
-        self.close(CloseCode::GoingAway, "the server is stopping").await
+        let retry_ms = u64::try_from(hub.return_after().unwrap_or_default().as_millis()).unwrap_or(u64::MAX);
+        let bye = Frame::Bye { code: CloseCode::GoingAway as u16, reason: "the server is stopping".into(), retry_ms };
+        self.write(vec![session::Line::Frame(bye)]).await?;
+        // Also as the close's reason, for clients that get bodies only. It has at most 123 bytes.
+        self.close(CloseCode::GoingAway, format!("the server is stopping; come back in {retry_ms} ms")).await
     }
 
-    async fn close(&mut self, code: CloseCode, reason: &'static str) -> Result<(), Gone> {
-        let frame = CloseFrame { code: code as u16, reason: Utf8Bytes::from_static(reason) };
+    async fn close(&mut self, code: CloseCode, reason: String) -> Result<(), Gone> {
+        let frame = CloseFrame { code: code as u16, reason: reason.into() };
         self.send(Message::Close(Some(frame))).await?;
         self.flush().await?;
         // Wait for the answer, so that the client reads the reason before the socket goes.
@@ -162,7 +165,7 @@ impl Connection {
     }
 
     /// Writes as many lines as there are, then flushes once.
-    async fn write(&mut self, lines: Vec<Line>) -> Result<(), Gone> {
+    async fn write(&mut self, lines: Vec<session::Line>) -> Result<(), Gone> {
         if lines.is_empty() {
             return Ok(());
         }
@@ -174,35 +177,29 @@ impl Connection {
         self.flush().await
     }
 
+    // No timeouts here: a write that does not move for a minute fails by itself (`http/guarded.rs`).
     async fn send(&mut self, message: Message) -> Result<(), Gone> {
-        moved(&timeout(SILENCE, self.socket.feed(message)).await)
+        self.socket.feed(message).await.map_err(|_| Gone)
     }
 
     async fn flush(&mut self) -> Result<(), Gone> {
-        moved(&timeout(SILENCE, self.socket.flush()).await)
+        self.socket.flush().await.map_err(|_| Gone)
     }
 }
 
-fn moved<E>(result: &Result<Result<(), E>, tokio::time::error::Elapsed>) -> Result<(), Gone> {
-    match result {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) | Err(_) => Err(Gone),
-    }
-}
-
-fn encode(line: Line, format: Format) -> Option<Message> {
+fn encode(line: session::Line, format: Format) -> Option<Message> {
     match (line, format) {
-        (Line::Stored(stored), Format::Frames) => text(stored.frame.clone()),
-        (Line::Stored(stored), Format::Bodies) => match &stored.message.body {
+        (session::Line::Stored(stored), Format::Frames) => text(stored.frame.clone()),
+        (session::Line::Stored(stored), Format::Bodies) => match &stored.message.body {
             Body::Text(body) | Body::Json(body) => Some(Message::Text(body.as_str().into())),
             Body::Binary(bytes) => Some(Message::Binary(Bytes::copy_from_slice(bytes))),
         },
-        (Line::Frame(frame), Format::Frames) => Some(Message::Text(frame.to_json().into())),
+        (session::Line::Frame(frame), Format::Frames) => Some(Message::Text(frame.to_json().into())),
         // The plainest clients get bodies and errors; a heartbeat would look like a message.
-        (Line::Frame(frame @ (Frame::Error { .. } | Frame::Missed(_))), Format::Bodies) => {
+        (session::Line::Frame(frame @ (Frame::Error { .. } | Frame::Missed(_))), Format::Bodies) => {
             Some(Message::Text(frame.to_json().into()))
         }
-        (Line::Frame(_), Format::Bodies) => None,
+        (session::Line::Frame(_), Format::Bodies) => None,
     }
 }
 

@@ -77,6 +77,7 @@ fn every_error_code_is_listed() {
         "not-found",
         "method-not-allowed",
         "timeout",
+        "precondition-failed",
         "too-large",
         "unsupported-charset",
         "key-conflict",

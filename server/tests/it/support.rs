@@ -136,12 +136,12 @@ impl Socket {
         }
     }
 
-    /// The next frame that is not a heartbeat.
+    /// The next frame that is not a heartbeat and does not tell who is there.
     pub(crate) async fn frame(&mut self) -> Frame {
         loop {
             let message = self.raw().await.expect("the connection stays");
             match Frame::parse(message.to_text().unwrap()).unwrap() {
-                Frame::Cursor { .. } => {}
+                Frame::Cursor { .. } | Frame::Behind { .. } | Frame::Presence(_) | Frame::Typing(_) => {}
                 frame => return frame,
             }
         }

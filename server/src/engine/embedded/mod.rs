@@ -1,16 +1,24 @@
 //! The embedded engine: one SQLite file, one writer with group commit, readers of their own.
 
+mod copy;
+mod keys;
+mod ledger;
 mod reader;
 mod row;
 mod schema;
+mod sync;
+#[cfg(test)]
+mod tests;
+mod trim;
 mod writer;
 
+pub use copy::{CopyError, backup, restore};
 pub use schema::{Fsync, OpenError};
 
-use super::{AppendError, Appended, Draft, Engine, Lineage, Offset, Query, ReadError, Slice, Stored, Tail};
+use super::{AppendError, Appended, Draft, Engine, Lineage, Offset, Options, Query, ReadError, Slice, Stored, Tail};
 use crate::{
     clock,
-    limits::{APPEND_QUEUE, PACE_READ_BACK, TRIM_SLICE},
+    limits::{APPEND_QUEUE, PACE_READ_BACK},
 };
 use app::wire::{ChannelName, Time};
 use futures::{FutureExt, future::BoxFuture};
@@ -18,6 +26,9 @@ use reader::Readers;
 use std::{fs::File, path::Path, sync::Arc};
 use tokio::sync::{mpsc, oneshot};
 use writer::{Job, Writer};
+
+/// The store's file in the data folder.
+const STORE: &str = "baro.db";
 
 /// The log in a data folder.
 pub struct Embedded {
@@ -34,34 +45,28 @@ impl Embedded {
     ///
     /// # Errors
     /// The folder cannot be used, is in use, or holds a store of a newer Baro.
-    pub fn open(folder: &Path, fsync: Fsync, tail: Arc<dyn Tail>) -> Result<Self, OpenError> {
+    pub fn open(folder: &Path, fsync: Fsync, options: Options, tail: Arc<dyn Tail>) -> Result<Self, OpenError> {
         std::fs::create_dir_all(folder)?;
         let lock = lock(folder)?;
-        let path = folder.join("baro.db");
+        let path = folder.join(STORE);
         let connection = schema::open_writer(&path, fsync)?;
         let past = schema::epochs(&connection)?;
         let head = past.iter().map(|(_, last)| *last).max().unwrap_or(0);
         let epoch = super::fresh_epoch();
-        connection.execute(
-            "INSERT INTO epochs(epoch, last) VALUES (?1, ?2)",
-            rusqlite::params![epoch.to_string(), reader::signed(head)],
-        )?;
+        schema::begin_epoch(&connection, epoch, head)?;
         let lineage = Arc::new(Lineage::new(past, epoch, head));
         let hour_ago = Time(clock::now().0 - 3_600_000);
         tail.begin(head, reader::recent(&connection, hour_ago, PACE_READ_BACK)?);
         let (jobs, queue) = mpsc::channel(APPEND_QUEUE);
-        let writer = Writer {
-            connection,
-            lineage: Arc::clone(&lineage),
-            tail,
-            head,
-            epoch: epoch.to_string(),
-            channels: std::collections::HashMap::new(),
-            keys_swept: Time(0),
-            broken: false,
-        };
+        let writer = Writer::new(path.clone(), fsync, connection, Arc::clone(&lineage), options, tail)?;
         std::thread::Builder::new().name("baro-writer".into()).spawn(move || writer.run(queue))?;
         Ok(Self { lineage, readers: Readers::new(path), jobs, _lock: lock })
+    }
+
+    async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<Result<T, AppendError>>) -> Job) -> Result<T, AppendError> {
+        let (reply, answer) = oneshot::channel();
+        self.jobs.send(job(reply)).await.map_err(|_| AppendError::Closed)?;
+        answer.await.unwrap_or(Err(AppendError::Unknown))
     }
 }
 
@@ -76,12 +81,7 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
 
 impl Engine for Embedded {
     fn append(&self, draft: Draft) -> BoxFuture<'_, Result<Appended, AppendError>> {
-        async move {
-            let (reply, answer) = oneshot::channel();
-            self.jobs.send(Job::Append(draft, reply)).await.map_err(|_| AppendError::Closed)?;
-            answer.await.unwrap_or(Err(AppendError::Unknown))
-        }
-        .boxed()
+        self.ask(|reply| Job::Append(draft, reply)).boxed()
     }
 
     fn read(&self, query: Query) -> BoxFuture<'_, Result<Slice, ReadError>> {
@@ -103,21 +103,18 @@ impl Engine for Embedded {
         self.readers.run(move |connection| reader::channels(connection, after, limit, &lineage)).boxed()
     }
 
-    fn trim(&self, channel: ChannelName, older_than: Time) -> BoxFuture<'_, Result<u64, AppendError>> {
-        async move {
-            let mut gone = 0;
-            loop {
-                let (reply, answer) = oneshot::channel();
-                let job = Job::Trim(channel.clone(), older_than, reply);
-                self.jobs.send(job).await.map_err(|_| AppendError::Closed)?;
-                let slice = answer.await.unwrap_or(Err(AppendError::Unknown))?;
-                gone += slice;
-                if slice < TRIM_SLICE as u64 {
-                    return Ok(gone);
-                }
-            }
-        }
-        .boxed()
+    fn count(
+        &self,
+        channel: ChannelName,
+        after: Offset,
+        up_to: Offset,
+        most: u32,
+    ) -> BoxFuture<'_, Result<u32, ReadError>> {
+        self.readers.run(move |connection| reader::count(connection, &channel, after, up_to, most)).boxed()
+    }
+
+    fn trim(&self) -> BoxFuture<'_, Result<u64, AppendError>> {
+        self.ask(Job::Trim).boxed()
     }
 
     fn lineage(&self) -> &Lineage {
@@ -126,10 +123,7 @@ impl Engine for Embedded {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         async move {
-            let (reply, done) = oneshot::channel();
-            if self.jobs.send(Job::Close(reply)).await.is_ok() {
-                let _ = done.await;
-            }
+            let _ = self.ask(Job::Close).await;
         }
         .boxed()
     }

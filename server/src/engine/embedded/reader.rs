@@ -116,6 +116,38 @@ pub(super) fn channels(
     statement.query_map(params![signed(after), limit], |row| row::from_row(row, lineage))?.collect()
 }
 
+/// How many messages of a channel lie in `(after, up_to]`, counted up to `most`.
+pub(super) fn count(
+    connection: &Connection,
+    channel: &ChannelName,
+    after: Offset,
+    up_to: Offset,
+    most: u32,
+) -> rusqlite::Result<u32> {
+    connection
+        .prepare_cached(
+            "SELECT count(*) FROM (SELECT 1 FROM messages WHERE channel = (SELECT id FROM channels WHERE name = ?1)
+             AND offset > ?2 AND offset <= ?3 LIMIT ?4)",
+        )?
+        .query_row(params![channel.as_str(), signed(after), signed(up_to), most], |row| row.get(0))
+}
+
+/// Everything stored in `(after, up_to]`, whatever its channel.
+pub(super) fn between(
+    connection: &Connection,
+    after: Offset,
+    up_to: Offset,
+    lineage: &Lineage,
+) -> rusqlite::Result<Vec<Arc<Stored>>> {
+    let sql = format!(
+        "SELECT {} FROM messages m JOIN channels c ON c.id = m.channel
+         WHERE m.offset > ?1 AND m.offset <= ?2 ORDER BY m.offset",
+        row::COLUMNS
+    );
+    let mut statement = connection.prepare(&sql)?;
+    statement.query_map(params![signed(after), signed(up_to)], |row| row::from_row(row, lineage))?.collect()
+}
+
 /// Channels and times of the newest messages, for the pace of the past hour.
 pub(super) fn recent(connection: &Connection, since: Time, limit: usize) -> rusqlite::Result<Vec<(ChannelName, Time)>> {
     let mut statement = connection.prepare(

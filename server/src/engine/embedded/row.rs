@@ -1,8 +1,9 @@
 //! A message as a row of the store, and back.
 
+use super::reader::signed;
 use crate::engine::{Lineage, Offset, Stored};
 use app::wire::{Body, ChannelName, Kind, Message, Sender, Time};
-use rusqlite::{Row, types::Type};
+use rusqlite::{Connection, Row, params, types::Type};
 use std::sync::Arc;
 
 /// The columns [`from_row`] reads, in its order; `m` is `messages`, `c` is `channels`.
@@ -38,7 +39,29 @@ pub(super) fn from_row(row: &Row<'_>, lineage: &Lineage) -> rusqlite::Result<Arc
     }))
 }
 
-pub(super) fn encoding(body: &Body) -> u8 {
+/// Adds a message to the channel with this row.
+pub(super) fn insert(connection: &Connection, channel: i64, message: &Message) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO messages(offset, channel, prev, time, from_id, from_name, kind, key, encoding, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?
+        .execute(params![
+            signed(message.id.offset),
+            channel,
+            message.prev.map(|prev| signed(prev.offset)),
+            message.time.0,
+            message.from.id,
+            message.from.name,
+            kind(message.from.kind),
+            message.key,
+            encoding(&message.body),
+            message.body.as_bytes(),
+        ])?;
+    Ok(())
+}
+
+fn encoding(body: &Body) -> u8 {
     match body {
         Body::Text(_) => 0,
         Body::Json(_) => 1,
@@ -46,7 +69,7 @@ pub(super) fn encoding(body: &Body) -> u8 {
     }
 }
 
-pub(super) fn kind(kind: Kind) -> u8 {
+fn kind(kind: Kind) -> u8 {
     match kind {
         Kind::Person => 0,
         Kind::Program => 1,

@@ -1,32 +1,47 @@
 //! The store's layout. One file, readable with any SQLite browser.
 
+use super::reader::signed;
+use crate::limits::ROW_BYTES;
 use app::wire::Epoch;
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 
 /// Written to `PRAGMA user_version`; a store with a higher one was made by a newer Baro.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 /// Below it SQLite has a race that can corrupt the write-ahead log.
 const OLDEST_SQLITE: i32 = 3_051_003;
 
 /// Messages are clustered by offset; channels, epochs and keys are small tables beside them.
-/// - `channels.last`: offset of the newest message ever stored; `floor`: everything at or below it may be gone.
+/// - `channels.last`: offset of the newest message ever stored; `floor`: everything at or below it may be gone;
+///   `kept`, `bytes`: how many messages are there, and what they count for.
 /// - `epochs.last`: the last offset given out in that epoch, written in the same transaction as the messages,
 ///   so that no offset is ever given out twice.
 /// - `messages.encoding`: 0 text, 1 JSON, 2 binary; `kind`: 0 person, 1 program.
-/// - `keys`: idempotency keys of the last ten minutes.
+/// - `keys`: idempotency keys of the last ten minutes; `at` is steady time, see `keys.rs`.
 const SCHEMA: &str = "
 CREATE TABLE epochs(seq INTEGER PRIMARY KEY AUTOINCREMENT, epoch TEXT NOT NULL UNIQUE, last INTEGER NOT NULL);
 CREATE TABLE channels(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, last INTEGER NOT NULL,
-  floor INTEGER NOT NULL DEFAULT 0, floor_time INTEGER);
+  floor INTEGER NOT NULL DEFAULT 0, floor_time INTEGER, kept INTEGER NOT NULL DEFAULT 0,
+  bytes INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX channels_last ON channels(last);
 CREATE TABLE messages(offset INTEGER PRIMARY KEY, channel INTEGER NOT NULL, prev INTEGER, time INTEGER NOT NULL,
   from_id TEXT NOT NULL, from_name TEXT NOT NULL, kind INTEGER NOT NULL, key TEXT,
   encoding INTEGER NOT NULL, body BLOB NOT NULL);
 CREATE UNIQUE INDEX messages_channel ON messages(channel, offset);
 CREATE TABLE keys(channel INTEGER NOT NULL, key TEXT NOT NULL, at INTEGER NOT NULL, offset INTEGER NOT NULL,
-  digest BLOB NOT NULL, PRIMARY KEY(channel, key)) WITHOUT ROWID;
+  time INTEGER NOT NULL, digest BLOB NOT NULL, PRIMARY KEY(channel, key)) WITHOUT ROWID;
 CREATE INDEX keys_at ON keys(at);
+";
+
+/// From version 1: channels say how much they hold, keys count on the steady clock. Keys of before begin
+/// their ten minutes anew.
+const FROM_1: &str = "
+ALTER TABLE channels ADD COLUMN kept INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE channels ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
+UPDATE channels SET (kept, bytes) = (SELECT count(*), coalesce(sum(length(body) + ROW_BYTES), 0)
+  FROM messages WHERE channel = channels.id);
+ALTER TABLE keys ADD COLUMN time INTEGER NOT NULL DEFAULT 0;
+UPDATE keys SET time = at, at = 0;
 ";
 
 /// Why the store cannot be opened.
@@ -57,10 +72,22 @@ pub enum OpenError {
 pub enum Fsync {
     /// Every commit: an acknowledged message survives power loss.
     Always,
-    /// At checkpoints: it survives `kill -9`; power loss may take the last seconds.
+    /// Every second: it survives `kill -9`; power loss may take the last second.
     Interval,
-    /// Never: the operating system decides.
+    /// Never, the operating system decides: it survives `kill -9`; power loss may take the last half minute, and
+    /// can damage the store.
     Never,
+}
+
+impl Fsync {
+    /// SQLite's name for it.
+    pub(super) fn synchronous(self) -> &'static str {
+        match self {
+            Self::Always => "FULL",
+            Self::Interval => "NORMAL",
+            Self::Never => "OFF",
+        }
+    }
 }
 
 pub(super) fn open_writer(path: &Path, fsync: Fsync) -> Result<Connection, OpenError> {
@@ -69,20 +96,32 @@ pub(super) fn open_writer(path: &Path, fsync: Fsync) -> Result<Connection, OpenE
     }
     let connection = Connection::open(path)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    let synchronous = match fsync {
-        Fsync::Always => "FULL",
-        Fsync::Interval => "NORMAL",
-        Fsync::Never => "OFF",
-    };
-    connection.pragma_update(None, "synchronous", synchronous)?;
+    connection.pragma_update(None, "synchronous", fsync.synchronous())?;
     connection.set_prepared_statement_cache_capacity(64);
-    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    match found {
-        0 => connection.execute_batch(&format!("BEGIN;{SCHEMA}PRAGMA user_version={VERSION};COMMIT;"))?,
-        VERSION => {}
+    let make = match version(&connection)? {
+        0 => SCHEMA.to_owned(),
+        1 => FROM_1.replace("ROW_BYTES", &ROW_BYTES.to_string()),
+        VERSION => return Ok(connection),
         found => return Err(OpenError::Newer { found }),
-    }
+    };
+    connection.execute_batch(&format!("BEGIN;{make}PRAGMA user_version={VERSION};COMMIT;"))?;
     Ok(connection)
+}
+
+/// The layout a store says it has; 0 for an empty file.
+pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// Records a new epoch.
+pub(super) fn begin_epoch(connection: &Connection, epoch: Epoch, head: u64) -> rusqlite::Result<()> {
+    let mut insert = connection.prepare("INSERT INTO epochs(epoch, last) VALUES (?1, ?2)")?;
+    insert.execute(rusqlite::params![epoch.to_string(), signed(head)]).map(|_| ())
+}
+
+/// The last offset given out in an epoch.
+pub(super) fn epoch_last(connection: &Connection, epoch: &str) -> rusqlite::Result<u64> {
+    connection.query_row("SELECT last FROM epochs WHERE epoch = ?1", [epoch], |row| row.get(0))
 }
 
 pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {

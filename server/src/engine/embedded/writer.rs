@@ -1,45 +1,97 @@
 //! The one writer: takes whatever is queued, commits it once, hands it on in order, answers.
 
-use super::{reader::signed, row};
-use crate::{
-    clock,
-    engine::{AppendError, Appended, Draft, Lineage, Offset, Stored, Tail},
-    limits::{CHANNEL_CACHE, COMMIT_BYTES, COMMIT_MESSAGES, KEY_WINDOW, TRIM_SLICE},
+use super::{
+    keys::Keys,
+    ledger::Ledger,
+    reader::{self, signed},
+    row,
+    schema::{self, Fsync, OpenError},
+    sync::Syncer,
 };
-use app::wire::{ChannelName, Message, Time};
-use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
-use std::{collections::HashMap, sync::Arc};
+use crate::{
+    engine::{AppendError, Appended, Draft, Lineage, Offset, Options, Stored, Tail, retention::kept_bytes},
+    limits::{COMMIT_BYTES, COMMIT_MESSAGES},
+};
+use app::wire::Message;
+use rusqlite::{Connection, ErrorCode, params};
+use std::{path::PathBuf, sync::Arc};
 use tokio::sync::{mpsc, oneshot};
+
+type Reply<T> = oneshot::Sender<Result<T, AppendError>>;
+type Outcome = Result<Appended, AppendError>;
 
 /// What the writer can be asked for.
 pub(super) enum Job {
-    Append(Draft, oneshot::Sender<Result<Appended, AppendError>>),
-    Trim(ChannelName, Time, oneshot::Sender<Result<u64, AppendError>>),
+    Append(Draft, Reply<Appended>),
+    Trim(Reply<u64>),
     /// Everything queued before it is done when the answer comes; nothing is taken after it.
-    Close(oneshot::Sender<()>),
+    Close(Reply<()>),
+    /// A test does something to the writer.
+    #[cfg(test)]
+    Poke(Box<dyn FnOnce(&mut Writer) + Send>),
 }
 
 pub(super) struct Writer {
+    path: PathBuf,
+    fsync: Fsync,
     pub(super) connection: Connection,
-    pub(super) lineage: Arc<Lineage>,
-    pub(super) tail: Arc<dyn Tail>,
+    lineage: Arc<Lineage>,
+    pub(super) options: Options,
+    tail: Arc<dyn Tail>,
     /// The last offset given out, whether its commit came through or not: never given out again.
-    pub(super) head: Offset,
-    pub(super) epoch: String,
-    /// Row id and last offset of channels, as of the last good commit.
-    pub(super) channels: HashMap<ChannelName, (i64, Offset)>,
-    pub(super) keys_swept: Time,
-    /// A commit's outcome could not be found out: until a restart nothing more is taken.
-    pub(super) broken: bool,
+    head: Offset,
+    epoch: String,
+    pub(super) ledger: Ledger,
+    keys: Keys,
+    syncer: Option<Syncer>,
+    /// A commit past this offset may have come through or not: to be found out before anything else is written.
+    unsettled: Option<Offset>,
+    #[cfg(test)]
+    pub(super) fault: Option<Fault>,
 }
 
-type Reply = oneshot::Sender<Result<Appended, AppendError>>;
-type Outcome = Result<Appended, AppendError>;
+/// What a test lets go wrong, once.
+#[cfg(test)]
+pub(super) enum Fault {
+    /// The next commit says that it failed, and looking fails, too; whether it was stored.
+    Stuck { stored: bool },
+    /// The store cannot be opened again.
+    Gone,
+}
 
 impl Writer {
+    pub(super) fn new(
+        path: PathBuf,
+        fsync: Fsync,
+        connection: Connection,
+        lineage: Arc<Lineage>,
+        options: Options,
+        tail: Arc<dyn Tail>,
+    ) -> Result<Self, OpenError> {
+        let ledger = Ledger::load(&connection, &options.retention)?;
+        let keys = Keys::load(&connection, options.clock.clone())?;
+        let here = lineage.cursor(lineage.start());
+        Ok(Self {
+            syncer: (fsync == Fsync::Interval).then(|| Syncer::start(&path)).transpose()?,
+            path,
+            fsync,
+            connection,
+            lineage,
+            options,
+            tail,
+            head: here.offset,
+            epoch: here.epoch.to_string(),
+            ledger,
+            keys,
+            unsettled: None,
+            #[cfg(test)]
+            fault: None,
+        })
+    }
+
     /// Runs until the queue is closed.
     pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
-        let mut waiting: Vec<(Draft, Reply)> = Vec::new();
+        let mut waiting: Vec<(Draft, Reply<Appended>)> = Vec::new();
         while let Some(first) = jobs.blocking_recv() {
             let mut next = Some(first);
             let mut bytes = 0;
@@ -58,20 +110,23 @@ impl Writer {
             }
             self.commit(&mut waiting);
             match other {
-                Some(Job::Trim(channel, older_than, reply)) => {
-                    let _ = reply.send(self.trim_slice(&channel, older_than));
+                Some(Job::Trim(reply)) => {
+                    let _ = reply.send(self.trim());
                 }
                 Some(Job::Close(reply)) => {
                     jobs.close();
+                    // With the log folded in, the file alone is the whole store.
                     let _ = self.connection.pragma_update(None, "wal_checkpoint", "TRUNCATE");
-                    let _ = reply.send(());
+                    let _ = reply.send(Ok(()));
                 }
+                #[cfg(test)]
+                Some(Job::Poke(poke)) => poke(&mut self),
                 Some(Job::Append(..)) | None => {}
             }
         }
     }
 
-    fn commit(&mut self, waiting: &mut Vec<(Draft, Reply)>) {
+    fn commit(&mut self, waiting: &mut Vec<(Draft, Reply<Appended>)>) {
         if waiting.is_empty() {
             return;
         }
@@ -86,209 +141,168 @@ impl Writer {
     /// Append, make durable, dispatch; the caller acknowledges.
     fn append_all(&mut self, drafts: Vec<Draft>) -> Vec<Outcome> {
         let count = drafts.len();
-        if self.broken {
-            return vec![Err(AppendError::Closed); count];
+        if let Err(error) = self.settle() {
+            return vec![Err(error); count];
         }
         let before = self.head;
         let mut stored = Vec::with_capacity(count);
-        let written = self.write(drafts, &mut stored);
-        let outcome = match written {
-            Ok(outcomes) => match self.connection.execute_batch("COMMIT") {
+        let outcome = match self.write(drafts, &mut stored) {
+            Ok(outcomes) => match self.end_transaction() {
                 Ok(()) => Ok(outcomes),
                 Err(error) => self.after_failed_commit(before, &error).map(|()| outcomes),
             },
-            Err(error) => {
-                let _ = self.connection.execute_batch("ROLLBACK");
-                Err(append_error(&error))
-            }
+            Err(error) => Err(append_error(&error)),
         };
         match outcome {
             Ok(outcomes) => {
+                self.ledger.committed(&self.options.retention);
                 self.tail.dispatch(&stored);
-                self.sweep_keys();
+                if let Some(syncer) = &self.syncer {
+                    syncer.written();
+                }
+                self.keys.sweep(&self.connection);
                 outcomes
             }
             Err(error) => {
-                tracing::error!(%error, messages = count, "nothing of this commit was stored");
-                self.channels.clear();
+                tracing::error!(%error, messages = count, "nothing of this commit was stored, as far as is known");
+                let _ = self.connection.execute_batch("ROLLBACK");
+                self.ledger.rolled_back();
                 vec![Err(error); count]
             }
         }
     }
 
+    fn end_transaction(&mut self) -> rusqlite::Result<()> {
+        #[cfg(test)]
+        if let Some(Fault::Stuck { stored }) = self.fault {
+            if stored {
+                self.connection.execute_batch("COMMIT")?;
+            }
+            return Err(rusqlite::Error::InvalidQuery);
+        }
+        self.connection.execute_batch("COMMIT")
+    }
+
     /// SQLite undoes a commit that failed, but a failing disk may say "failed" after the fact: look.
     fn after_failed_commit(&mut self, before: Offset, error: &rusqlite::Error) -> Result<(), AppendError> {
         let _ = self.connection.execute_batch("ROLLBACK");
-        let last = self
-            .connection
-            .query_row("SELECT last FROM epochs WHERE epoch = ?1", [&self.epoch], |row| row.get::<_, Offset>(0));
-        match last {
+        #[cfg(test)]
+        if matches!(self.fault.take(), Some(Fault::Stuck { .. })) {
+            self.unsettled = Some(before);
+            return Err(AppendError::Unknown);
+        }
+        match schema::epoch_last(&self.connection, &self.epoch) {
             Ok(last) if last > before => Ok(()),
             Ok(_) => Err(append_error(error)),
             Err(_) => {
-                self.broken = true;
+                self.unsettled = Some(before);
                 Err(AppendError::Unknown)
             }
         }
     }
 
+    /// Finds out what became of a commit of unknown outcome, on a fresh connection. What was stored after all
+    /// is dispatched now: the tail gets everything, in order.
+    fn settle(&mut self) -> Result<(), AppendError> {
+        let Some(before) = self.unsettled else { return Ok(()) };
+        let settled = (|| {
+            #[cfg(test)]
+            if matches!(self.fault.take(), Some(Fault::Gone)) {
+                return Err(OpenError::Folder(std::io::Error::other("gone")));
+            }
+            let connection = schema::open_writer(&self.path, self.fsync)?;
+            let last = schema::epoch_last(&connection, &self.epoch)?;
+            let found = reader::between(&connection, before, last, &self.lineage)?;
+            let ledger = Ledger::load(&connection, &self.options.retention)?;
+            Ok((connection, ledger, found))
+        })();
+        let (connection, ledger, found) =
+            settled.map_err(|error: OpenError| AppendError::Unavailable(error.to_string()))?;
+        tracing::warn!(messages = found.len(), "a commit of unknown outcome was looked up");
+        self.connection = connection;
+        self.ledger = ledger;
+        self.unsettled = None;
+        self.tail.dispatch(&found);
+        Ok(())
+    }
+
     fn write(&mut self, drafts: Vec<Draft>, stored: &mut Vec<Arc<Stored>>) -> rusqlite::Result<Vec<Outcome>> {
-        if self.channels.len() > CHANNEL_CACHE {
-            self.channels.clear();
-        }
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        let now = clock::now();
-        let outcomes = drafts.into_iter().map(|draft| self.write_one(draft, now, stored)).collect::<Result<_, _>>()?;
+        let outcomes = drafts.into_iter().map(|draft| self.write_one(draft, stored)).collect::<Result<_, _>>()?;
+        self.ledger.write(&self.connection)?;
         self.connection
             .prepare_cached("UPDATE epochs SET last = ?1 WHERE epoch = ?2")?
             .execute(params![signed(self.head), self.epoch])?;
         Ok(outcomes)
     }
 
-    fn write_one(&mut self, draft: Draft, now: Time, stored: &mut Vec<Arc<Stored>>) -> rusqlite::Result<Outcome> {
-        let (channel, last) = self.channel(&draft.channel)?;
-        let digest = draft.digest();
-        if let Some(key) = &draft.key
-            && let Some(outcome) = self.seen(channel, key, &digest, now)?
+    fn write_one(&mut self, draft: Draft, stored: &mut Vec<Arc<Stored>>) -> rusqlite::Result<Outcome> {
+        let known = self.ledger.find(&self.connection, &draft.channel)?;
+        if let (Some(key), Some(known)) = (&draft.key, known)
+            && let Some(used) = self.keys.seen(&self.connection, known.id, key)?
         {
-            return Ok(outcome);
+            return Ok(if used.digest == draft.digest() {
+                Ok(Appended { id: self.lineage.id(used.offset), time: used.time, duplicate: true })
+            } else {
+                Err(AppendError::KeyConflict)
+            });
         }
-        let offset = self.head + 1;
-        self.head = offset;
-        let body = draft.body.as_bytes();
-        self.connection
-            .prepare_cached(
-                "INSERT INTO messages(offset, channel, prev, time, from_id, from_name, kind, key, encoding, body)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-            )?
-            .execute(params![
-                signed(offset),
-                channel,
-                last.map(signed),
-                now.0,
-                draft.from.id,
-                draft.from.name,
-                row::kind(draft.from.kind),
-                draft.key,
-                row::encoding(&draft.body),
-                body,
-            ])?;
-        self.connection
-            .prepare_cached("UPDATE channels SET last = ?1 WHERE id = ?2")?
-            .execute(params![signed(offset), channel])?;
+        let last = known.and_then(|known| known.last()).map(|last| self.lineage.id(last));
+        if !draft.fits(last) {
+            return Ok(Err(AppendError::NotLast(last)));
+        }
+        let channel = match known {
+            Some(known) => known.id,
+            None => self.ledger.make(&self.connection, &draft.channel)?,
+        };
+        self.head += 1;
+        let time = self.options.clock.wall();
         if let Some(key) = &draft.key {
-            self.connection
-                .prepare_cached(
-                    "INSERT OR REPLACE INTO keys(channel, key, at, offset, digest) VALUES (?1, ?2, ?3, ?4, ?5)",
-                )?
-                .execute(params![channel, key, now.0, signed(offset), digest.as_slice()])?;
+            self.keys.remember(&self.connection, channel, key, self.head, time, &draft.digest())?;
         }
-        self.channels.insert(draft.channel.clone(), (channel, offset));
         let message = Message {
-            id: self.lineage.id(offset),
-            prev: last.map(|last| self.lineage.id(last)),
+            id: self.lineage.id(self.head),
+            prev: last,
             channel: draft.channel,
-            time: now,
+            time,
             from: draft.from,
             body: draft.body,
             key: draft.key,
         };
-        let appended = Appended { id: message.id, time: now, duplicate: false };
+        row::insert(&self.connection, channel, &message)?;
+        self.ledger.add(&message.channel, self.head, kept_bytes(&message));
+        let appended = Appended { id: message.id, time: message.time, duplicate: false };
         stored.push(Stored::new(message));
         Ok(Ok(appended))
     }
 
-    /// The channel's row, made if need be, and the offset of its newest message.
-    fn channel(&mut self, name: &ChannelName) -> rusqlite::Result<(i64, Option<Offset>)> {
-        let some = |last: Offset| (last > 0).then_some(last);
-        if let Some((id, last)) = self.channels.get(name) {
-            return Ok((*id, some(*last)));
+    fn trim(&mut self) -> Result<u64, AppendError> {
+        self.settle()?;
+        let slice = self.trim_slice();
+        if slice.is_err() {
+            let _ = self.connection.execute_batch("ROLLBACK");
+            self.ledger.rolled_back();
         }
-        let found = self
-            .connection
-            .prepare_cached("SELECT id, last FROM channels WHERE name = ?1")?
-            .query_row([name.as_str()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Offset>(1)?)))
-            .optional()?;
-        let (id, last) = match found {
-            Some(found) => found,
-            None => {
-                self.connection
-                    .prepare_cached("INSERT INTO channels(name, last) VALUES (?1, 0)")?
-                    .execute([name.as_str()])?;
-                (self.connection.last_insert_rowid(), 0)
-            }
-        };
-        self.channels.insert(name.clone(), (id, last));
-        Ok((id, some(last)))
+        slice.map_err(|error| append_error(&error))
     }
 
-    fn seen(&self, channel: i64, key: &str, digest: &[u8; 32], now: Time) -> rusqlite::Result<Option<Outcome>> {
-        let used = self
-            .connection
-            .prepare_cached("SELECT offset, at, digest FROM keys WHERE channel = ?1 AND key = ?2 AND at > ?3")?
-            .query_row(params![channel, key, now.0 - window_ms()], |row| {
-                Ok((row.get::<_, Offset>(0)?, Time(row.get(1)?), row.get::<_, Vec<u8>>(2)?))
-            })
-            .optional()?;
-        Ok(used.map(|(offset, time, earlier)| {
-            if earlier == digest {
-                Ok(Appended { id: self.lineage.id(offset), time, duplicate: true })
-            } else {
-                Err(AppendError::KeyConflict)
-            }
-        }))
-    }
-
-    /// Forgets old keys, a slice every half minute.
-    fn sweep_keys(&mut self) {
-        let now = clock::now();
-        if (now.0 - self.keys_swept.0).abs() < 30_000 {
-            return;
+    /// A transaction whose loss in a power failure only means doing it again needs no fsync of its own.
+    pub(super) fn without_fsync<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        if self.fsync != Fsync::Always {
+            return work(self);
         }
-        self.keys_swept = now;
-        let swept = self.connection.execute(
-            "DELETE FROM keys WHERE (channel, key) IN (SELECT channel, key FROM keys WHERE at <= ?1 LIMIT 5000)",
-            [now.0 - window_ms()],
-        );
-        if let Err(error) = swept {
-            tracing::warn!(%error, "old idempotency keys could not be forgotten");
+        self.connection.pragma_update(None, "synchronous", Fsync::Interval.synchronous())?;
+        let done = work(self);
+        if done.is_err() {
+            // The setting cannot be changed within a transaction.
+            let _ = self.connection.execute_batch("ROLLBACK");
         }
+        self.connection.pragma_update(None, "synchronous", Fsync::Always.synchronous())?;
+        done
     }
-
-    /// Drops one slice of messages; the caller asks again while slices are full.
-    fn trim_slice(&mut self, channel: &ChannelName, older_than: Time) -> Result<u64, AppendError> {
-        let trimmed = (|| {
-            let transaction = self.connection.unchecked_transaction()?;
-            let gone: Vec<(Offset, i64)> = {
-                let mut statement = transaction.prepare_cached(
-                    "SELECT offset, time FROM messages WHERE channel = (SELECT id FROM channels WHERE name = ?1)
-                     ORDER BY offset LIMIT ?2",
-                )?;
-                let limit = i64::try_from(TRIM_SLICE).unwrap_or(i64::MAX);
-                let rows =
-                    statement.query_map(params![channel.as_str(), limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
-                let rows: Vec<(Offset, i64)> = rows.collect::<Result<_, _>>()?;
-                rows.into_iter().take_while(|(_, time)| *time < older_than.0).collect()
-            };
-            let Some((floor, floor_time)) = gone.last() else { return Ok(0) };
-            // The floor first: in one transaction here, and the order an engine without one must keep.
-            transaction
-                .prepare_cached("UPDATE channels SET floor = ?1, floor_time = ?2 WHERE name = ?3")?
-                .execute(params![signed(*floor), floor_time, channel.as_str()])?;
-            transaction
-                .prepare_cached(
-                    "DELETE FROM messages WHERE channel = (SELECT id FROM channels WHERE name = ?1) AND offset <= ?2",
-                )?
-                .execute(params![channel.as_str(), signed(*floor)])?;
-            transaction.commit()?;
-            Ok(gone.len() as u64)
-        })();
-        trimmed.map_err(|error: rusqlite::Error| append_error(&error))
-    }
-}
-
-fn window_ms() -> i64 {
-    i64::try_from(KEY_WINDOW.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn append_error(error: &rusqlite::Error) -> AppendError {

@@ -1,0 +1,85 @@
+//! Idempotency keys of the last ten minutes.
+//!
+//! Their age is counted on the steady clock, and a restart continues where the last one ended: the time in
+//! between does not count. So a key is remembered for at least ten minutes, whatever the wall clock does.
+
+use super::reader::signed;
+use crate::{
+    clock::{Clock, millis},
+    engine::Offset,
+    limits::KEY_WINDOW,
+};
+use app::wire::Time;
+use rusqlite::{Connection, OptionalExtension, params};
+
+/// Keys forgotten at once, every [`SWEEP_MS`]: a slice of a few milliseconds.
+const SWEEP: i64 = 5000;
+const SWEEP_MS: i64 = 10_000;
+
+pub(super) struct Keys {
+    clock: Clock,
+    /// The steady clock's zero, in milliseconds of all runs together.
+    base: i64,
+    swept: i64,
+}
+
+/// What a key was used for.
+pub(super) struct Used {
+    pub(super) offset: Offset,
+    pub(super) time: Time,
+    pub(super) digest: Vec<u8>,
+}
+
+impl Keys {
+    pub(super) fn load(connection: &Connection, clock: Clock) -> rusqlite::Result<Self> {
+        let base: i64 = connection.query_row("SELECT coalesce(max(at), 0) FROM keys", [], |row| row.get(0))?;
+        let base = base.saturating_sub(millis(clock.steady()));
+        Ok(Self { clock, base, swept: 0 })
+    }
+
+    fn now(&self) -> i64 {
+        self.base.saturating_add(millis(self.clock.steady()))
+    }
+
+    pub(super) fn seen(&self, connection: &Connection, channel: i64, key: &str) -> rusqlite::Result<Option<Used>> {
+        connection
+            .prepare_cached("SELECT offset, time, digest FROM keys WHERE channel = ?1 AND key = ?2 AND at > ?3")?
+            .query_row(params![channel, key, self.now() - millis(KEY_WINDOW)], |row| {
+                Ok(Used { offset: row.get(0)?, time: Time(row.get(1)?), digest: row.get(2)? })
+            })
+            .optional()
+    }
+
+    pub(super) fn remember(
+        &self,
+        connection: &Connection,
+        channel: i64,
+        key: &str,
+        offset: Offset,
+        time: Time,
+        digest: &[u8; 32],
+    ) -> rusqlite::Result<()> {
+        connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO keys(channel, key, at, offset, time, digest) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![channel, key, self.now(), signed(offset), time.0, digest.as_slice()])?;
+        Ok(())
+    }
+
+    /// Forgets old keys, a slice now and then.
+    pub(super) fn sweep(&mut self, connection: &Connection) {
+        let now = self.now();
+        if now - self.swept < SWEEP_MS {
+            return;
+        }
+        self.swept = now;
+        let swept = connection.execute(
+            "DELETE FROM keys WHERE (channel, key) IN (SELECT channel, key FROM keys WHERE at <= ?1 LIMIT ?2)",
+            [now - millis(KEY_WINDOW), SWEEP],
+        );
+        if let Err(error) = swept {
+            tracing::warn!(%error, "old idempotency keys could not be forgotten");
+        }
+    }
+}

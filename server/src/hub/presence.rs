@@ -1,0 +1,346 @@
+//! Who is in a channel and who is writing there: leases on the steady clock, in memory, never stored.
+//!
+//! A connection holds a lease while it lives; a poll renews one. Whoever has none left is gone five seconds
+//! later, so that a reconnect is no leave. Changes are gathered for a moment and kept for a while, so a reader
+//! is told what it has not seen yet, or, when that is too long ago, how things stand.
+
+use super::ring::Ring;
+use crate::limits::{LEAVE_GRACE, POLL_LEASES, PRESENCE_CHANGES, PRESENCE_PACE, TYPERS};
+use app::wire::{
+    ChannelName, Kind, Presence, Sender, Typing,
+    limits::{PRESENCE_NAMES, TYPING_SECONDS},
+};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, sleep_until},
+};
+
+/// Who is where.
+#[derive(Default)]
+pub(super) struct Attendance {
+    /// Held to look and to change; nothing waits in it.
+    state: Mutex<State>,
+    /// Grows with every change anywhere: whether a reader has to look at all.
+    version: AtomicU64,
+    /// Something changed, or a lease ends sooner than the keeper knows.
+    stirred: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    rooms: HashMap<ChannelName, Room>,
+    /// When leases end, soonest first; those renewed since are passed over.
+    ends: BinaryHeap<Reverse<(Instant, ChannelName, String)>>,
+    /// Leases that no connection holds.
+    loose: usize,
+    /// Rooms whose readers are to be woken.
+    stirred: BTreeSet<ChannelName>,
+    version: u64,
+}
+
+#[derive(Default)]
+struct Room {
+    members: BTreeMap<String, Member>,
+    people: u32,
+    typing: Vec<(Sender, Instant)>,
+    /// The newest changes, oldest first, with the version each made.
+    changes: VecDeque<(u64, Change)>,
+    /// Of the newest change that is no longer in `changes`.
+    forgotten: u64,
+    /// Of the newest change of who is writing.
+    typed: u64,
+}
+
+struct Member {
+    sender: Sender,
+    connections: u32,
+    /// Without a connection: when the lease ends.
+    until: Option<Instant>,
+}
+
+#[derive(Clone)]
+struct Change {
+    sender: Sender,
+    joined: bool,
+}
+
+/// What a reader has been told.
+#[derive(Default)]
+pub(super) struct Seen {
+    version: u64,
+    rooms: HashMap<ChannelName, u64>,
+}
+
+/// One connection's place in its channels; it goes with it.
+pub(super) struct Lease {
+    attendance: Arc<Attendance>,
+    sender: Sender,
+    channels: Vec<ChannelName>,
+}
+
+impl Attendance {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.state();
+        let before = (state.version, state.ends.len());
+        let done = work(&mut state);
+        let stirred = (state.version, state.ends.len()) != before;
+        self.version.store(state.version, Ordering::Release);
+        drop(state);
+        if stirred {
+            self.stirred.notify_one();
+        }
+        done
+    }
+
+    /// A connection of `sender` comes to these channels.
+    pub(super) fn enter(self: &Arc<Self>, channels: &[ChannelName], sender: Sender) -> Lease {
+        self.change(|state| {
+            for channel in channels {
+                let member = state.member(channel, &sender);
+                member.connections += 1;
+                if member.until.take().is_some() {
+                    state.loose -= 1;
+                }
+            }
+        });
+        Lease { attendance: Arc::clone(self), sender, channels: channels.to_vec() }
+    }
+
+    /// A poll of `sender`: there for so long, unless it comes again.
+    pub(super) fn renew(&self, channels: &[ChannelName], sender: &Sender, lasts: Duration) {
+        let until = Instant::now() + lasts;
+        self.change(|state| {
+            for channel in channels {
+                let known = state.rooms.get(channel).is_some_and(|room| room.members.contains_key(&sender.id));
+                if known || state.loose < POLL_LEASES {
+                    state.member(channel, sender);
+                    state.loosen(channel, &sender.id, until);
+                }
+            }
+        });
+    }
+
+    /// Somebody writes, or does so no more.
+    pub(super) fn typing(&self, channel: &ChannelName, sender: &Sender, on: bool) {
+        self.change(|state| {
+            let Some(room) = state.rooms.get_mut(channel) else { return };
+            let known = room.typing.iter().position(|(who, _)| who.id == sender.id);
+            let until = Instant::now() + Duration::from_secs(TYPING_SECONDS);
+            match (known, on) {
+                (Some(at), true) => {
+                    room.typing[at].1 = until;
+                    state.ends.push(Reverse((until, channel.clone(), String::new())));
+                    return;
+                }
+                (None, true) if room.typing.len() < TYPERS => {
+                    room.typing.push((sender.clone(), until));
+                    state.ends.push(Reverse((until, channel.clone(), String::new())));
+                }
+                (Some(at), false) => drop(room.typing.remove(at)),
+                (None, _) => return,
+            }
+            state.typed(channel);
+        });
+    }
+
+    /// What changed in these channels since the reader was told last.
+    pub(super) fn news(&self, channels: &[ChannelName], seen: &mut Seen) -> (Vec<Presence>, Vec<Typing>) {
+        let mut found = (Vec::new(), Vec::new());
+        if seen.version == self.version.load(Ordering::Acquire) {
+            return found;
+        }
+        let state = self.state();
+        for channel in channels {
+            let Some(room) = state.rooms.get(channel) else { continue };
+            let last = seen.rooms.insert(channel.clone(), state.version);
+            found.0.extend(room.presence(channel, last));
+            if room.typed > last.unwrap_or(0) && !(last.is_none() && room.typing.is_empty()) {
+                let who = room.typing.iter().map(|(who, _)| who.clone()).collect();
+                found.1.push(Typing { channel: channel.clone(), who });
+            }
+        }
+        seen.version = state.version;
+        found
+    }
+
+    /// How many visitors and programs are in a channel.
+    pub(super) fn here(&self, channel: &ChannelName) -> u32 {
+        self.state().rooms.get(channel).map_or(0, |room| u32::try_from(room.members.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Ends leases in time and wakes the readers of what changed, at most every [`PRESENCE_PACE`].
+    pub(super) async fn keep(&self, ring: &Ring) {
+        loop {
+            let next = self.state().ends.peek().map(|Reverse((at, _, _))| *at);
+            match next {
+                Some(at) => tokio::select! {
+                    () = self.stirred.notified() => {}
+                    () = sleep_until(at) => {}
+                },
+                None => self.stirred.notified().await,
+            }
+            let stirred = self.change(|state| {
+                state.end_leases(Instant::now());
+                std::mem::take(&mut state.stirred)
+            });
+            if !stirred.is_empty() {
+                ring.wake(&stirred);
+            }
+            sleep(PRESENCE_PACE).await;
+        }
+    }
+}
+
+impl State {
+    /// The member, who comes now if need be.
+    fn member(&mut self, channel: &ChannelName, sender: &Sender) -> &mut Member {
+        let room = self.rooms.entry(channel.clone()).or_default();
+        if !room.members.contains_key(&sender.id) {
+            self.version += 1;
+            room.note(self.version, Change { sender: sender.clone(), joined: true });
+            self.stirred.insert(channel.clone());
+        }
+        let fresh = || Member { sender: sender.clone(), connections: 0, until: None };
+        room.members.entry(sender.id.clone()).or_insert_with(fresh)
+    }
+
+    /// No connection holds the lease any more (or none ever did): it ends at `until`, or later.
+    fn loosen(&mut self, channel: &ChannelName, id: &str, until: Instant) {
+        let Some(member) = self.rooms.get_mut(channel).and_then(|room| room.members.get_mut(id)) else { return };
+        if member.connections > 0 || member.until.is_some_and(|already| already >= until) {
+            return;
+        }
+        if member.until.replace(until).is_none() {
+            self.loose += 1;
+        }
+        self.ends.push(Reverse((until, channel.clone(), id.to_owned())));
+    }
+
+    fn typed(&mut self, channel: &ChannelName) {
+        self.version += 1;
+        if let Some(room) = self.rooms.get_mut(channel) {
+            room.typed = self.version;
+        }
+        self.stirred.insert(channel.clone());
+    }
+
+    fn end_leases(&mut self, now: Instant) {
+        while self.ends.peek().is_some_and(|Reverse((at, _, _))| *at <= now) {
+            let Some(Reverse((at, channel, id))) = self.ends.pop() else { return };
+            if id.is_empty() {
+                self.end_typing(&channel, now);
+            } else {
+                self.end_lease(&channel, &id, at);
+            }
+            if self.rooms.get(&channel).is_some_and(|room| room.members.is_empty()) {
+                self.rooms.remove(&channel);
+            }
+        }
+    }
+
+    fn end_typing(&mut self, channel: &ChannelName, now: Instant) {
+        let Some(room) = self.rooms.get_mut(channel) else { return };
+        let before = room.typing.len();
+        room.typing.retain(|(_, until)| *until > now);
+        if room.typing.len() < before {
+            self.typed(channel);
+        }
+    }
+
+    fn end_lease(&mut self, channel: &ChannelName, id: &str, at: Instant) {
+        let Some(room) = self.rooms.get_mut(channel) else { return };
+        // Renewed, or held by a connection again.
+        if room.members.get(id).is_none_or(|member| member.until != Some(at)) {
+            return;
+        }
+        let Some(member) = room.members.remove(id) else { return };
+        self.loose -= 1;
+        self.version += 1;
+        room.note(self.version, Change { sender: member.sender, joined: false });
+        self.stirred.insert(channel.clone());
+    }
+}
+
+impl Room {
+    fn note(&mut self, version: u64, change: Change) {
+        if change.sender.kind == Kind::Person {
+            self.people = if change.joined { self.people + 1 } else { self.people.saturating_sub(1) };
+        }
+        self.changes.push_back((version, change));
+        if self.changes.len() > PRESENCE_CHANGES
+            && let Some((version, _)) = self.changes.pop_front()
+        {
+            self.forgotten = version;
+        }
+    }
+
+    /// What a reader that was told everything up to `last` has to hear.
+    fn presence(&self, channel: &ChannelName, last: Option<u64>) -> Option<Presence> {
+        let members = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
+        let mut frame = Presence {
+            channel: channel.clone(),
+            people: self.people,
+            programs: members.saturating_sub(self.people),
+            whole: false,
+            joined: Vec::new(),
+            left: Vec::new(),
+        };
+        match last.filter(|last| *last >= self.forgotten) {
+            Some(last) => {
+                let (joined, left) = self.difference(last)?;
+                frame.joined = joined;
+                frame.left = left;
+            }
+            None => {
+                frame.whole = true;
+                frame.joined = self.members.values().take(PRESENCE_NAMES).map(|member| member.sender.clone()).collect();
+            }
+        }
+        Some(frame)
+    }
+
+    /// Who came and who went since; who did both is in neither.
+    fn difference(&self, last: u64) -> Option<(Vec<Sender>, Vec<Sender>)> {
+        let mut changed: BTreeMap<&str, (&Change, bool)> = BTreeMap::new();
+        for (_, change) in self.changes.iter().filter(|(version, _)| *version > last) {
+            // The first change tells whether the reader knows them: who joins was not there.
+            let was_there = !change.joined;
+            let entry = changed.entry(&change.sender.id).or_insert((change, was_there));
+            entry.0 = change;
+        }
+        let pick = |joined: bool| {
+            let picked = changed.values().filter(|(change, was_there)| change.joined == joined && *was_there != joined);
+            picked.map(|(change, _)| change.sender.clone()).take(PRESENCE_NAMES).collect::<Vec<_>>()
+        };
+        let (joined, left) = (pick(true), pick(false));
+        (!joined.is_empty() || !left.is_empty()).then_some((joined, left))
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let until = Instant::now() + LEAVE_GRACE;
+        self.attendance.change(|state| {
+            for channel in &self.channels {
+                let member = state.rooms.get_mut(channel).and_then(|room| room.members.get_mut(&self.sender.id));
+                if let Some(member) = member {
+                    member.connections = member.connections.saturating_sub(1);
+                    state.loosen(channel, &self.sender.id, until);
+                }
+            }
+        });
+    }
+}
