@@ -59,11 +59,13 @@ impl Default for Hands {
 }
 
 impl Hands {
+    /// A clock of these hands that begins now.
     pub(crate) fn clock(&self) -> Clock {
         let (wall, steady) = (Arc::clone(&self.wall), Arc::clone(&self.steady));
+        let begun = steady.load(Ordering::SeqCst);
         Clock::of(
             move || Time(wall.load(Ordering::SeqCst)),
-            move || Duration::from_millis(steady.load(Ordering::SeqCst)),
+            move || Duration::from_millis(steady.load(Ordering::SeqCst) - begun),
         )
     }
 

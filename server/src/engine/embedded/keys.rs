@@ -1,7 +1,7 @@
 //! Idempotency keys of the last ten minutes.
 //!
-//! Their age is counted on the steady clock, and a restart continues where the last one ended: the time in
-//! between does not count. So a key is remembered for at least ten minutes, whatever the wall clock does.
+//! Their age is counted on the steady clock; each commit writes down how far it has come, and a restart continues
+//! from there: the time in between does not count. So a key is remembered for at least ten minutes, whatever the wall clock does.
 
 use super::reader::signed;
 use crate::{
@@ -32,12 +32,13 @@ pub(super) struct Used {
 
 impl Keys {
     pub(super) fn load(connection: &Connection, clock: Clock) -> rusqlite::Result<Self> {
-        let base: i64 = connection.query_row("SELECT coalesce(max(at), 0) FROM keys", [], |row| row.get(0))?;
+        let base: i64 = connection.query_row("SELECT coalesce(max(steady), 0) FROM epochs", [], |row| row.get(0))?;
         let base = base.saturating_sub(millis(clock.steady()));
         Ok(Self { clock, base, swept: 0 })
     }
 
-    fn now(&self) -> i64 {
+    /// Steady time of all runs together, in milliseconds.
+    pub(super) fn now(&self) -> i64 {
         self.base.saturating_add(millis(self.clock.steady()))
     }
 

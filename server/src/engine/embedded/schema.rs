@@ -15,11 +15,12 @@ const OLDEST_SQLITE: i32 = 3_051_003;
 /// - `channels.last`: offset of the newest message ever stored; `floor`: everything at or below it may be gone;
 ///   `kept`, `bytes`: how many messages are there, and what they count for.
 /// - `epochs.last`: the last offset given out in that epoch, written in the same transaction as the messages,
-///   so that no offset is ever given out twice.
+///   so that no offset is ever given out twice; `steady`: how far steady time had come with it, see `keys.rs`.
 /// - `messages.encoding`: 0 text, 1 JSON, 2 binary; `kind`: 0 person, 1 program.
-/// - `keys`: idempotency keys of the last ten minutes; `at` is steady time, see `keys.rs`.
+/// - `keys`: idempotency keys of the last ten minutes; `at` is steady time.
 const SCHEMA: &str = "
-CREATE TABLE epochs(seq INTEGER PRIMARY KEY AUTOINCREMENT, epoch TEXT NOT NULL UNIQUE, last INTEGER NOT NULL);
+CREATE TABLE epochs(seq INTEGER PRIMARY KEY AUTOINCREMENT, epoch TEXT NOT NULL UNIQUE, last INTEGER NOT NULL,
+  steady INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE channels(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, last INTEGER NOT NULL,
   floor INTEGER NOT NULL DEFAULT 0, floor_time INTEGER, kept INTEGER NOT NULL DEFAULT 0,
   bytes INTEGER NOT NULL DEFAULT 0);
@@ -40,6 +41,7 @@ ALTER TABLE channels ADD COLUMN kept INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE channels ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
 UPDATE channels SET (kept, bytes) = (SELECT count(*), coalesce(sum(length(body) + ROW_BYTES), 0)
   FROM messages WHERE channel = channels.id);
+ALTER TABLE epochs ADD COLUMN steady INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE keys ADD COLUMN time INTEGER NOT NULL DEFAULT 0;
 UPDATE keys SET time = at, at = 0;
 ";

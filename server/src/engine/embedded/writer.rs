@@ -231,8 +231,8 @@ impl Writer {
         let outcomes = drafts.into_iter().map(|draft| self.write_one(draft, stored)).collect::<Result<_, _>>()?;
         self.ledger.write(&self.connection)?;
         self.connection
-            .prepare_cached("UPDATE epochs SET last = ?1 WHERE epoch = ?2")?
-            .execute(params![signed(self.head), self.epoch])?;
+            .prepare_cached("UPDATE epochs SET last = ?1, steady = ?2 WHERE epoch = ?3")?
+            .execute(params![signed(self.head), self.keys.now(), self.epoch])?;
         Ok(outcomes)
     }
 
