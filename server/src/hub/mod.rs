@@ -23,7 +23,7 @@ use crate::{
 };
 use app::wire::{ChannelEntry, ChannelName, Id, Missed, Sender};
 use presence::Attendance;
-use ring::Ring;
+use ring::{Bounds, Ring};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
 
@@ -63,7 +63,14 @@ impl Hub {
     /// # Errors
     /// What `open` says.
     pub fn open<E>(open: impl FnOnce(Arc<dyn Tail>) -> Result<Arc<dyn Engine>, E>) -> Result<Self, E> {
-        let ring = Arc::new(Ring::default());
+        Self::open_with(Bounds::default(), open)
+    }
+
+    fn open_with<E>(
+        bounds: Bounds,
+        open: impl FnOnce(Arc<dyn Tail>) -> Result<Arc<dyn Engine>, E>,
+    ) -> Result<Self, E> {
+        let ring = Arc::new(Ring::new(bounds));
         let engine = open(Arc::clone(&ring) as Arc<dyn Tail>)?;
         Ok(Self { engine, ring, attendance: Arc::default(), closing: Arc::new(watch::Sender::new(None)) })
     }

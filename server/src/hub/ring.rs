@@ -1,7 +1,7 @@
 use super::pace::Pace;
 use crate::{
     engine::{Offset, Stored, Tail},
-    limits::{PACE_CHANNELS, RING_BYTES, RING_MESSAGES},
+    limits::{BATCH_MESSAGES, PACE_CHANNELS, RING_BYTES, RING_MESSAGES},
 };
 use app::wire::{ChannelName, Time};
 use std::{
@@ -17,6 +17,21 @@ pub(super) struct Ring {
     /// The last offset dispatched. Sent after the messages are in `state` and before readers are woken,
     /// so that whoever registers first and asks second misses nothing.
     head: watch::Sender<Offset>,
+    bounds: Bounds,
+}
+
+/// How much is kept in memory, and handed out in one go.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    pub(super) messages: usize,
+    pub(super) bytes: usize,
+    pub(super) batch: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { messages: RING_MESSAGES, bytes: RING_BYTES, batch: BATCH_MESSAGES }
+    }
 }
 
 #[derive(Default)]
@@ -46,15 +61,17 @@ pub(super) enum Share {
     Store,
 }
 
-impl Default for Ring {
-    fn default() -> Self {
-        Self { state: Mutex::default(), head: watch::Sender::new(0) }
-    }
-}
-
 impl Ring {
+    pub(super) fn new(bounds: Bounds) -> Self {
+        Self { state: Mutex::default(), head: watch::Sender::new(0), bounds }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn batch(&self) -> usize {
+        self.bounds.batch
     }
 
     pub(super) fn heads(&self) -> watch::Receiver<Offset> {
@@ -124,7 +141,7 @@ impl Tail for Ring {
         let mut wake = Vec::new();
         let mut state = self.state();
         for stored in batch {
-            state.push(stored, &mut wake);
+            state.push(stored, self.bounds, &mut wake);
         }
         self.head.send_replace(last.offset());
         drop(state);
@@ -135,7 +152,7 @@ impl Tail for Ring {
 }
 
 impl State {
-    fn push(&mut self, stored: &Arc<Stored>, wake: &mut Vec<Arc<Notify>>) {
+    fn push(&mut self, stored: &Arc<Stored>, bounds: Bounds, wake: &mut Vec<Arc<Notify>>) {
         let channel = &stored.message.channel;
         self.count(channel, stored.message.time);
         let recent = self.channels.entry(channel.clone()).or_insert_with(|| Recent {
@@ -146,7 +163,7 @@ impl State {
         wake.extend(recent.watchers.iter().map(|(_, notify)| Arc::clone(notify)));
         self.bytes += stored.weight();
         self.order.push_back(Arc::clone(stored));
-        while self.bytes > RING_BYTES || self.order.len() > RING_MESSAGES {
+        while self.bytes > bounds.bytes || self.order.len() > bounds.messages {
             self.drop_oldest();
         }
     }

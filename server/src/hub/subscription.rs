@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     engine::{Offset, ReadError, Resolved, Slice, Stored},
-    limits::{BATCH_BYTES, BATCH_MESSAGES, BEHIND_PACE, HEARTBEAT},
+    limits::{BATCH_BYTES, BEHIND_PACE, HEARTBEAT},
 };
 use app::wire::{ChannelName, Id, Missed, MissedReason, Presence, Sender, Time, Typing, limits::BEHIND_MOST};
 use futures::{FutureExt, future::BoxFuture};
@@ -45,8 +45,11 @@ pub struct Subscription {
     cursor: Offset,
     /// To hand out before anything else.
     first: VecDeque<Delivery>,
-    /// Floors the reader was told of (or chose to begin above).
+    /// Floors the reader was told of (or began above).
     told: HashMap<ChannelName, Offset>,
+    /// Nothing was handed out yet, and where to begin was the reader's choice: what is gone by the first look was
+    /// not missed. What goes after it is, even if it was there when the reader came.
+    fresh: bool,
     /// The reader has not yet been told that it is up to date.
     behind: bool,
     /// Whether it wants to be told at all.
@@ -80,6 +83,7 @@ impl Subscription {
             cursor: head,
             first: VecDeque::new(),
             told: HashMap::new(),
+            fresh: false,
             behind: true,
             announced: true,
             lagging: None,
@@ -94,19 +98,18 @@ impl Subscription {
         match start {
             Start::Now => {}
             Start::After(id) => this.begin_after(id, head),
-            Start::Earliest => this.begin_at(0, head),
+            Start::Earliest => this.begin_at(0),
             Start::Last(count) => {
                 let (newest, _) = this.hub.newest(&this.channels, head, count).await?;
-                this.begin_at(newest.first().map_or(head, |first| first - 1), head);
+                this.begin_at(newest.first().map_or(head, |first| first - 1));
             }
         }
         Ok(this)
     }
 
-    /// Begins where the reader chose to: what is gone below was not missed.
-    fn begin_at(&mut self, cursor: Offset, head: Offset) {
+    fn begin_at(&mut self, cursor: Offset) {
         self.cursor = cursor;
-        self.told = self.channels.iter().map(|channel| (channel.clone(), head)).collect();
+        self.fresh = true;
     }
 
     fn begin_after(&mut self, id: Id, head: Offset) {
@@ -117,7 +120,7 @@ impl Subscription {
                 self.first.extend(self.channels.iter().map(|channel| {
                     Delivery::Missed(Missed { channel: channel.clone(), reason, from: id, to, to_time: None })
                 }));
-                self.begin_at(resume, head);
+                self.begin_at(resume);
             }
         }
     }
@@ -177,7 +180,7 @@ impl Subscription {
         loop {
             let at = self.cursor();
             let lag = self.lag().await?;
-            let mut ready = self.ready(BATCH_MESSAGES, BATCH_BYTES).await?;
+            let mut ready = self.ready(self.hub.ring.batch(), BATCH_BYTES).await?;
             // From here on nothing waits: what was taken is handed out.
             if let Some(ahead) = lag.filter(|_| !ready.is_empty()) {
                 ready.insert(0, Delivery::Behind(at, ahead));
@@ -191,7 +194,7 @@ impl Subscription {
                 () = self.watch.woken() => {}
                 () = sleep_until(self.heartbeat) => {
                     // Only now may the cursor pass what other channels got: nothing of ours lies between.
-                    let beat = self.ready(BATCH_MESSAGES, BATCH_BYTES).await?;
+                    let beat = self.ready(self.hub.ring.batch(), BATCH_BYTES).await?;
                     self.heartbeat = Instant::now() + HEARTBEAT;
                     return Ok(if beat.is_empty() { vec![Delivery::Cursor(self.cursor())] } else { beat });
                 }
@@ -260,7 +263,7 @@ impl Subscription {
         }
         self.lagging = Some(Instant::now());
         // What one batch brings is not worth a word.
-        if ahead as usize <= BATCH_MESSAGES {
+        if ahead as usize <= self.hub.ring.batch() {
             return Ok(None);
         }
         self.behind = self.announced;
@@ -294,9 +297,14 @@ impl Subscription {
             if let (true, Some(last)) = (slice.more, slice.messages.last()) {
                 complete = complete.min(last.offset());
             }
-            self.tell_floor(channel, slice.floor, slice.floor_time, out);
+            if self.fresh {
+                self.told.insert(channel, slice.floor);
+            } else {
+                self.tell_floor(channel, slice.floor, slice.floor_time, out);
+            }
             messages.extend(slice.messages);
         }
+        self.fresh = false;
         messages.sort_unstable_by_key(|stored| stored.offset());
         messages.retain(|stored| stored.offset() <= complete);
         let fits = fitting(&messages, limit, bytes);

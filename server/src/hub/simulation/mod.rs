@@ -1,0 +1,161 @@
+//! The dispatcher, the ring and subscriptions over an engine that misbehaves, on paused time: one seed is one
+//! history, and the same history each time. `BARO_SIM_SECONDS` says how long to look for a seed that fails,
+//! `BARO_SEED` runs one.
+
+mod dice;
+mod faulty;
+mod reader;
+
+use super::{Hub, ring::Bounds};
+use crate::{
+    clock::Clock,
+    engine::{AppendError, Draft, Engine, Options, Retention, memory::Memory},
+};
+use app::wire::{Body, ChannelName, Kind, Sender, Time};
+use dice::Dice;
+use faulty::Faulty;
+use reader::Reader;
+use std::{
+    convert::Infallible,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::time::{sleep, timeout};
+
+/// Looked for when nothing else is said: long enough to see that it works.
+const SECONDS: u64 = 3;
+
+#[test]
+fn nothing_is_lost_doubled_or_disordered_whatever_goes_wrong() {
+    if let Some(seed) = number("BARO_SEED") {
+        println!("seed {seed}: {:?}", run(seed));
+        return;
+    }
+    let until = std::time::Instant::now() + Duration::from_secs(number("BARO_SIM_SECONDS").unwrap_or(SECONDS));
+    let first = getrandom::u64().unwrap() >> 16;
+    let (mut seeds, mut all) = (0, Tally::default());
+    while std::time::Instant::now() < until {
+        let seed = first + seeds;
+        match catch_unwind(AssertUnwindSafe(|| run(seed))) {
+            Ok(tally) => all.add(&tally),
+            Err(panic) => {
+                eprintln!("seed {seed} failed; run it alone with BARO_SEED={seed}");
+                std::panic::resume_unwind(panic);
+            }
+        }
+        seeds += 1;
+    }
+    println!("{seeds} seeds simulated, from {first}: {all:?}");
+    assert!(seeds > 0 && all.handed_out > 0 && all.missed > 0 && all.behind > 0 && all.unknown > 0, "it is hard enough: {all:?}");
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
+}
+
+/// What happened in a history: whether the test tests anything.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Tally {
+    published: u64,
+    handed_out: u64,
+    missed: u64,
+    behind: u64,
+    unknown: u64,
+    reconnects: u64,
+    given_up: u64,
+}
+
+impl Tally {
+    fn add(&mut self, other: &Self) {
+        self.published += other.published;
+        self.handed_out += other.handed_out;
+        self.missed += other.missed;
+        self.behind += other.behind;
+        self.unknown += other.unknown;
+        self.reconnects += other.reconnects;
+        self.given_up += other.given_up;
+    }
+}
+
+fn run(seed: u64) -> Tally {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    // Nothing takes an hour of paused time but something that waits for ever.
+    let history = async move { timeout(Duration::from_secs(3600), history(seed)).await.expect("it ends") };
+    runtime.block_on(history)
+}
+
+fn channels() -> Vec<ChannelName> {
+    ["a", "b", "온실"].iter().map(|name| name.parse().unwrap()).collect()
+}
+
+fn sender(name: &str) -> Sender {
+    Sender { id: name.into(), name: name.into(), kind: Kind::Program }
+}
+
+async fn history(seed: u64) -> Tally {
+    let mut dice = Dice::new(seed);
+    let retention = Retention {
+        messages: if dice.one_in(2) { 5 + dice.up_to(20) } else { 1_000_000 },
+        total_bytes: if dice.one_in(3) { 3000 + dice.up_to(5000) } else { 1 << 40 },
+        ..Retention::default()
+    };
+    let start = tokio::time::Instant::now();
+    let clock = Clock::of(|| Time(0), move || start.elapsed());
+    let some = |dice: &mut Dice, bound| 1 + usize::try_from(dice.up_to(bound)).unwrap();
+    let bounds = Bounds { messages: some(&mut dice, 30), bytes: 1 << 20, batch: some(&mut dice, 8) };
+    let faults = dice.fork();
+    let hub = Hub::open_with(bounds, |tail| {
+        let inner = Memory::open(Options { retention, clock }, tail);
+        Ok::<_, Infallible>(Arc::new(Faulty::new(inner, faults)) as Arc<dyn Engine>)
+    });
+    let hub = hub.unwrap_or_else(|never| match never {});
+    let keeping = tokio::spawn(hub.clone().keep());
+    let readers: Vec<_> = (0..2 + dice.up_to(4))
+        .map(|n| tokio::spawn(Reader::new(hub.clone(), dice.fork(), sender(&format!("r{n}"))).run()))
+        .collect();
+    let publishers: Vec<_> = (0..1 + dice.up_to(3))
+        .map(|n| tokio::spawn(publish(hub.clone(), dice.fork(), format!("p{n}"), 5 + dice.up_to(40))))
+        .collect();
+    let mut tally = Tally::default();
+    for publisher in publishers {
+        tally.add(&publisher.await.unwrap());
+    }
+    // The last word in each channel: whoever has it has everything before it, or was told.
+    for channel in channels() {
+        tally.add(&say(&hub, &mut dice, channel, "last", "end").await);
+    }
+    for reader in readers {
+        tally.add(&reader.await.unwrap());
+    }
+    keeping.abort();
+    tally
+}
+
+async fn publish(hub: Hub, mut dice: Dice, name: String, count: u64) -> Tally {
+    let mut tally = Tally::default();
+    for n in 0..count {
+        let channel = dice.pick(&channels()).clone();
+        tally.add(&say(&hub, &mut dice, channel, &name, &format!("{name}:{n}")).await);
+        if dice.one_in(3) {
+            sleep(Duration::from_millis(dice.up_to(300))).await;
+        }
+    }
+    tally
+}
+
+/// Publishes under one key until it is acknowledged, as a client does.
+async fn say(hub: &Hub, dice: &mut Dice, channel: ChannelName, name: &str, text: &str) -> Tally {
+    let mut tally = Tally { published: 1, ..Tally::default() };
+    let key = Some(format!("{name} {text}"));
+    loop {
+        let body = Body::Text(text.into());
+        let draft = Draft { channel: channel.clone(), from: sender(name), body, key: key.clone(), expected: None };
+        match hub.publish(draft).await {
+            Ok(_) => return tally,
+            Err(AppendError::Unknown) => tally.unknown += 1,
+            Err(error) => panic!("{error}"),
+        }
+        sleep(Duration::from_millis(dice.up_to(50))).await;
+    }
+}

@@ -1,0 +1,135 @@
+use super::{Tally, channels, dice::Dice};
+use crate::{
+    engine::{Offset, Stored},
+    hub::{Delivery, Hub, Start, Subscription},
+};
+use app::wire::{ChannelName, Id, Missed, Sender};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+use tokio::time::{sleep, timeout};
+
+/// A reader of all channels that is slow at times, gives calls up, goes away and comes back, and trusts nothing.
+pub(super) struct Reader {
+    hub: Hub,
+    dice: Dice,
+    sender: Sender,
+    /// Where it goes on.
+    cursor: Option<Id>,
+    /// The last offset it was handed, or told of.
+    at: Offset,
+    /// The last message of each channel, once it has seen one (or began where there was none).
+    last: BTreeMap<ChannelName, Option<Id>>,
+    /// What it was told is gone, and was not yet passed by a message.
+    gone: BTreeMap<ChannelName, Missed>,
+    ended: BTreeSet<ChannelName>,
+    tally: Tally,
+}
+
+impl Reader {
+    pub(super) fn new(hub: Hub, dice: Dice, sender: Sender) -> Self {
+        Self {
+            hub,
+            dice,
+            sender,
+            cursor: None,
+            at: 0,
+            last: BTreeMap::new(),
+            gone: BTreeMap::new(),
+            ended: BTreeSet::new(),
+            tally: Tally::default(),
+        }
+    }
+
+    pub(super) async fn run(mut self) -> Tally {
+        sleep(Duration::from_millis(self.dice.up_to(500))).await;
+        while !self.is_done() {
+            if let Some(subscription) = self.subscribe().await {
+                self.follow(subscription).await;
+            }
+            self.tally.reconnects += 1;
+            sleep(Duration::from_millis(self.dice.up_to(200))).await;
+        }
+        self.tally
+    }
+
+    fn is_done(&self) -> bool {
+        self.ended.len() == channels().len()
+    }
+
+    async fn subscribe(&mut self) -> Option<Subscription> {
+        let start = match self.cursor {
+            Some(cursor) => Start::After(cursor),
+            None if self.dice.one_in(2) => Start::Earliest,
+            None => Start::Last(usize::try_from(self.dice.up_to(10)).unwrap()),
+        };
+        let subscription = self.hub.subscribe(channels(), start).await.ok()?;
+        self.cursor.get_or_insert(subscription.cursor());
+        self.at = self.at.max(subscription.cursor().offset);
+        let subscription = subscription.attended_by(self.sender.clone()).with_presence();
+        Some(if self.dice.one_in(4) { subscription.unannounced() } else { subscription })
+    }
+
+    /// Until the store fails, or it has had enough.
+    async fn follow(&mut self, mut subscription: Subscription) {
+        while !self.is_done() && !self.dice.one_in(25) {
+            let patience = Duration::from_millis(if self.dice.one_in(3) { self.dice.up_to(300) } else { 60_000 });
+            match timeout(patience, subscription.next()).await {
+                // Given up in the middle: nothing may be lost by it.
+                Err(_) => self.tally.given_up += 1,
+                Ok(Err(_)) => return,
+                Ok(Ok(deliveries)) => deliveries.into_iter().for_each(|delivery| self.take(delivery)),
+            }
+            assert!(subscription.cursor().offset <= self.hub.head(), "a cursor does not run ahead");
+            if self.dice.one_in(3) {
+                sleep(Duration::from_millis(self.dice.up_to(1500))).await;
+            }
+        }
+    }
+
+    fn take(&mut self, delivery: Delivery) {
+        match delivery {
+            Delivery::Message(stored) => self.message(&stored),
+            Delivery::Missed(missed) => self.missed(missed),
+            Delivery::Cursor(cursor) => self.advance(cursor),
+            Delivery::Behind(cursor, _) => {
+                self.tally.behind += 1;
+                self.advance(cursor);
+            }
+            Delivery::Presence(_) | Delivery::Typing(_) => {}
+        }
+    }
+
+    fn advance(&mut self, cursor: Id) {
+        assert!(cursor.offset >= self.at, "a cursor never goes back");
+        self.at = cursor.offset;
+        self.cursor = Some(cursor);
+    }
+
+    fn message(&mut self, stored: &Stored) {
+        let message = &stored.message;
+        assert!(message.id.offset > self.at, "{message:?} comes after {}: in order, and once", self.at);
+        if let Some(last) = self.last.get(&message.channel) {
+            let told = self.gone.get(&message.channel).map(|missed| missed.to.offset);
+            let accounted = message.prev == *last || message.prev.is_some_and(|prev| told >= Some(prev.offset));
+            assert!(accounted, "between {last:?} and {message:?} something is missing, told was {told:?}");
+        }
+        self.gone.remove(&message.channel);
+        self.last.insert(message.channel.clone(), Some(message.id));
+        if message.body.as_bytes() == b"end" {
+            self.ended.insert(message.channel.clone());
+        }
+        self.tally.handed_out += 1;
+        self.advance(message.id);
+    }
+
+    fn missed(&mut self, missed: Missed) {
+        self.tally.missed += 1;
+        assert!(missed.to.offset > missed.from.offset);
+        assert!(missed.from.offset >= self.at.min(missed.from.offset));
+        let told = self.gone.get(&missed.channel).map_or(0, |earlier| earlier.to.offset);
+        assert!(missed.to.offset >= told, "what is gone only grows");
+        self.gone.insert(missed.channel.clone(), missed);
+    }
+}
