@@ -1,5 +1,5 @@
-use super::{Body, limits::REF_BYTES, message::read_body};
-use serde::Deserialize;
+use super::{Body, json::is_object, limits::REF_BYTES, message::read_body};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 /// A command's `ref`, echoed in its answer: a string or a number, at most [`REF_BYTES`] bytes.
@@ -66,7 +66,7 @@ struct RawCommand {
     channel: Option<String>,
     #[serde(default)]
     channels: Option<Vec<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "present")]
     body: Option<Box<RawValue>>,
     #[serde(default)]
     encoding: Option<String>,
@@ -76,14 +76,22 @@ struct RawCommand {
     on: Option<bool>,
 }
 
+/// A body that is `null` is there.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::<RawValue>::deserialize(deserializer).map(Some)
+}
+
 impl Command {
     /// Reads one frame of a client.
     ///
     /// # Errors
     /// Says what the client got wrong.
     pub fn parse(text: &str) -> Result<Self, CommandError> {
-        let raw: RawCommand = serde_json::from_str(text)
-            .map_err(|error| CommandError { reference: None, message: format!("not a command: {error}") })?;
+        let not = |why: String| CommandError { reference: None, message: format!("not a command: {why}") };
+        if !is_object(text) {
+            return Err(not("a command is a JSON object".into()));
+        }
+        let raw: RawCommand = serde_json::from_str(text).map_err(|error| not(error.to_string()))?;
         let reference = match raw.reference {
             None => None,
             Some(r @ (Ref::Number(_) | Ref::String(_))) if r.to_string().len() <= REF_BYTES => Some(r),
@@ -164,6 +172,19 @@ mod tests {
         assert_eq!(error.reference, Some(7.into()));
         assert_eq!(Command::parse("[]").unwrap_err().reference, None);
         assert!(Command::parse(r#"{"type":"dance","ref":"x"}"#).unwrap_err().message.contains("dance"));
+    }
+
+    #[test]
+    fn a_ref_comes_back_as_it_was() {
+        let command = Command::parse(r#"{"type":"ping","ref":0.9073038322028689}"#).unwrap();
+        assert!(command.to_json().contains("0.9073038322028689"), "{}", command.to_json());
+    }
+
+    #[test]
+    fn null_is_a_body_and_an_array_is_no_command() {
+        let publish = Command::parse(r#"{"type":"publish","channel":"a","body":null}"#).unwrap();
+        assert_eq!(Command::parse(&publish.to_json()), Ok(publish));
+        assert!(Command::parse(r#"["ping"]"#).is_err());
     }
 
     #[test]

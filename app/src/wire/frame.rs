@@ -1,4 +1,4 @@
-use super::{ChannelName, ErrorCode, Id, Message, Ref, Sender, Time};
+use super::{ChannelName, ErrorCode, Id, Message, Ref, Sender, Time, json::is_object};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// What the server sends, on every transport: one flat JSON object with `type`.
@@ -168,6 +168,9 @@ impl Frame {
     /// # Errors
     /// The text is not JSON, or its `type` is unknown or lacks a field.
     pub fn parse(text: &str) -> Result<Self, FrameError> {
+        if !is_object(text) {
+            return Err(FrameError(serde::de::Error::custom("a frame is a JSON object")));
+        }
         if serde_json::from_str::<Peek<'_>>(text)?.kind == "message" {
             return Ok(Self::Message(Box::new(serde_json::from_str(text)?)));
         }

@@ -56,7 +56,8 @@ pub fn same_origin(origin: &str, host: &str) -> bool {
         let text = text.to_ascii_lowercase();
         text.strip_suffix(port).map(str::to_owned).unwrap_or(text)
     };
-    !authority.is_empty() && bare(authority) == bare(host)
+    let host = bare(host);
+    !host.is_empty() && bare(authority) == host
 }
 
 /// `If-Match`: `*`, or one id, in quotes as entity tags are or without.
@@ -97,6 +98,7 @@ mod tests {
         assert!(!same_origin("null", "baro.example"));
         assert!(!same_origin("file://", ""));
         assert!(!same_origin("http://", ""));
+        assert!(!same_origin("http://:80", ""));
     }
 
     #[test]

@@ -101,6 +101,11 @@ impl<'de> Visitor<'de> for Look {
     }
 }
 
+/// Whether a text begins as an object: readers of structs take arrays for them, too.
+pub(super) fn is_object(text: &str) -> bool {
+    text.trim_start().starts_with('{')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -84,7 +84,7 @@ impl Memory {
         if !draft.fits(last) {
             return Err(AppendError::NotLast(last));
         }
-        let stored = state.store(draft, &self.lineage, &self.options);
+        let stored = state.store(draft, &self.lineage, &self.options, &*self.tail);
         let appended = Appended { id: stored.message.id, time: stored.message.time, duplicate: false };
         if let Some(key) = used_as {
             state.used.push_back((now, key.clone()));
@@ -106,7 +106,7 @@ impl State {
         }
     }
 
-    fn store(&mut self, draft: Draft, lineage: &Lineage, options: &Options) -> Arc<Stored> {
+    fn store(&mut self, draft: Draft, lineage: &Lineage, options: &Options, tail: &dyn Tail) -> Arc<Stored> {
         let offset = self.head + 1;
         let channel = self.channels.entry(draft.channel.clone()).or_default();
         let stored = Stored::new(Message {
@@ -129,25 +129,22 @@ impl State {
         self.bytes += bytes;
         self.log.insert(offset, Arc::clone(&stored));
         if self.log.len() > MEMORY_MESSAGES {
-            self.drop_oldest();
+            let oldest = self.log.first_key_value().map(|(_, stored)| stored.message.channel.clone());
+            if let Some(oldest) = oldest {
+                self.drop_first(&oldest, tail);
+            }
         }
         stored
     }
 
-    fn drop_oldest(&mut self) {
-        let oldest = self.log.first_key_value().map(|(_, stored)| stored.message.channel.clone());
-        if let Some(channel) = oldest {
-            self.drop_first(&channel);
-        }
-    }
-
     /// Drops a channel's oldest message; its floor first.
-    fn drop_first(&mut self, name: &ChannelName) {
+    fn drop_first(&mut self, name: &ChannelName, tail: &dyn Tail) {
         let Some(channel) = self.channels.get_mut(name) else { return };
         let Some(stored) = channel.offsets.front().and_then(|offset| self.log.get(offset)).cloned() else { return };
         let bytes = kept_bytes(&stored.message);
         channel.floor = stored.offset();
         channel.floor_time = Some(stored.message.time);
+        tail.forget(name, stored.offset());
         channel.offsets.pop_front();
         channel.bytes -= bytes;
         self.bytes -= bytes;
@@ -258,7 +255,7 @@ impl Engine for Memory {
             while gone < TRIM_SLICE as u64
                 && let Some(channel) = state.next_to_drop(&self.options)
             {
-                state.drop_first(&channel);
+                state.drop_first(&channel, &*self.tail);
                 gone += 1;
             }
             Ok(gone)

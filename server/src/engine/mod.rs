@@ -13,7 +13,8 @@
 //! 5. A message's `prev` is the id of the message stored before it in its channel, fixed when it is appended.
 //! 6. [`Engine::read`] returns a channel's messages in offset order with nothing left out between them, and
 //!    the channel's floor as of the same moment: everything at or below it may be gone.
-//! 7. Trimming moves the floor before the rows go, oldest first, and never gives an offset out again.
+//! 7. Trimming moves the floor before the rows go, oldest first, tells the tail, and never gives an offset out
+//!    again.
 //! 8. A failed append stored nothing, except [`AppendError::Unknown`], which promises neither. What was stored
 //!    after all is dispatched before the next message is.
 //! 9. A draft that expects a last message is stored only if that is the channel's last; a duplicate under its
@@ -189,6 +190,8 @@ pub trait Tail: Send + Sync {
     fn begin(&self, head: Offset, recent: Vec<(ChannelName, Time)>);
     /// Newly stored messages in offset order. Must not block.
     fn dispatch(&self, batch: &[Arc<Stored>]);
+    /// A channel's floor has moved: what lies at or below it is not handed out any more. Must not block.
+    fn forget(&self, channel: &ChannelName, floor: Offset);
 }
 
 /// Orders, keeps and spreads messages. The contract is this module's documentation.

@@ -19,7 +19,12 @@ const AGE: u64 = 3600;
 /// What somebody does.
 #[derive(Clone, Debug)]
 enum Step {
-    Append { channel: usize, text: u8, key: Option<u8>, expects: Option<Expects> },
+    Append {
+        channel: usize,
+        text: u8,
+        key: Option<u8>,
+        expects: Option<Expects>,
+    },
     Trim,
     /// Seconds pass.
     Pass(u64),
@@ -137,8 +142,9 @@ impl ReferenceStateMachine for Model {
 
     fn transitions(_: &Self) -> BoxedStrategy<Step> {
         let expects = prop_oneof![Just(Expects::Last), Just(Expects::First), Just(Expects::Any)];
-        let append = (0..CHANNELS.len(), 0..3u8, proptest::option::of(0..3u8), proptest::option::weighted(0.3, expects))
-            .prop_map(|(channel, text, key, expects)| Step::Append { channel, text, key, expects });
+        let append =
+            (0..CHANNELS.len(), 0..3u8, proptest::option::of(0..3u8), proptest::option::weighted(0.3, expects))
+                .prop_map(|(channel, text, key, expects)| Step::Append { channel, text, key, expects });
         prop_oneof![
             20 => append,
             2 => Just(Step::Trim),

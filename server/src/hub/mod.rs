@@ -66,10 +66,7 @@ impl Hub {
         Self::open_with(Bounds::default(), open)
     }
 
-    fn open_with<E>(
-        bounds: Bounds,
-        open: impl FnOnce(Arc<dyn Tail>) -> Result<Arc<dyn Engine>, E>,
-    ) -> Result<Self, E> {
+    fn open_with<E>(bounds: Bounds, open: impl FnOnce(Arc<dyn Tail>) -> Result<Arc<dyn Engine>, E>) -> Result<Self, E> {
         let ring = Arc::new(Ring::new(bounds));
         let engine = open(Arc::clone(&ring) as Arc<dyn Tail>)?;
         Ok(Self { engine, ring, attendance: Arc::default(), closing: Arc::new(watch::Sender::new(None)) })

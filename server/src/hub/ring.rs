@@ -37,8 +37,9 @@ impl Default for Bounds {
 #[derive(Default)]
 struct State {
     channels: HashMap<ChannelName, Recent>,
-    /// All messages held, in offset order: the oldest go first, whatever their channel.
-    order: VecDeque<Arc<Stored>>,
+    /// The places of all messages held, in order, and of some forgotten since: the oldest go first, whatever
+    /// their channel.
+    order: VecDeque<(Offset, ChannelName)>,
     bytes: usize,
     pace: HashMap<ChannelName, Pace>,
     next_watcher: u64,
@@ -149,6 +150,10 @@ impl Tail for Ring {
             notify.notify_one();
         }
     }
+
+    fn forget(&self, channel: &ChannelName, floor: Offset) {
+        self.state().drop_up_to(channel, floor);
+    }
 }
 
 impl State {
@@ -162,21 +167,27 @@ impl State {
         recent.messages.push_back(Arc::clone(stored));
         wake.extend(recent.watchers.iter().map(|(_, notify)| Arc::clone(notify)));
         self.bytes += stored.weight();
-        self.order.push_back(Arc::clone(stored));
+        self.order.push_back((stored.offset(), channel.clone()));
         while self.bytes > bounds.bytes || self.order.len() > bounds.messages {
             self.drop_oldest();
         }
     }
 
     fn drop_oldest(&mut self) {
-        let Some(oldest) = self.order.pop_front() else { return };
-        self.bytes -= oldest.weight();
-        if let Some(recent) = self.channels.get_mut(&oldest.message.channel) {
-            recent.messages.pop_front();
-            recent.complete_after = oldest.offset();
-            if recent.messages.is_empty() && recent.watchers.is_empty() {
-                self.channels.remove(&oldest.message.channel);
-            }
+        if let Some((offset, channel)) = self.order.pop_front() {
+            self.drop_up_to(&channel, offset);
+        }
+    }
+
+    /// Drops a channel's messages at or below an offset, if it still holds any.
+    fn drop_up_to(&mut self, channel: &ChannelName, offset: Offset) {
+        let Some(recent) = self.channels.get_mut(channel) else { return };
+        while let Some(oldest) = recent.messages.pop_front_if(|oldest| oldest.offset() <= offset) {
+            self.bytes -= oldest.weight();
+        }
+        recent.complete_after = recent.complete_after.max(offset);
+        if recent.messages.is_empty() && recent.watchers.is_empty() {
+            self.channels.remove(channel);
         }
     }
 

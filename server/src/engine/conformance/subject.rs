@@ -26,18 +26,27 @@ pub(crate) enum Kind {
 
 /// Keeps everything it is handed.
 #[derive(Default)]
-pub(crate) struct Journal(Mutex<Vec<Arc<Stored>>>);
+pub(crate) struct Journal(Mutex<Vec<Arc<Stored>>>, Mutex<Vec<(ChannelName, Offset)>>);
 
 impl Tail for Journal {
     fn begin(&self, _: Offset, _: Vec<(ChannelName, Time)>) {}
     fn dispatch(&self, batch: &[Arc<Stored>]) {
         self.0.lock().unwrap().extend_from_slice(batch);
     }
+    fn forget(&self, channel: &ChannelName, floor: Offset) {
+        self.1.lock().unwrap().push((channel.clone(), floor));
+    }
 }
 
 impl Journal {
     pub(crate) fn all(&self) -> Vec<Arc<Stored>> {
         self.0.lock().unwrap().clone()
+    }
+
+    /// The last floor it was told of.
+    pub(crate) fn floor(&self, channel: &str) -> Option<Offset> {
+        let told = self.1.lock().unwrap();
+        told.iter().rev().find(|(name, _)| name.as_str() == channel).map(|(_, floor)| *floor)
     }
 
     pub(crate) fn offsets(&self) -> Vec<Offset> {

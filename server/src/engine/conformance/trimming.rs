@@ -89,6 +89,7 @@ pub(super) async fn the_floor_is_the_last_that_went(on: Subject) {
     assert_eq!(after.floor, before.messages[1].offset());
     assert_eq!(after.floor_time, Some(before.messages[1].message.time));
     assert_eq!(on.read("b", 0, 10).await.floor, 0, "of its channel only");
+    assert_eq!((on.journal.floor("a"), on.journal.floor("b")), (Some(after.floor), None), "and the tail knows");
 }
 
 pub(super) async fn prev_and_the_last_message_outlive_it(on: Subject) {

@@ -102,6 +102,7 @@ impl Writer {
         for (name, gone) in &going {
             if let Ok(name) = name.parse::<ChannelName>() {
                 self.ledger.dropped(&name, gone.bytes);
+                self.tail.forget(&name, gone.floor);
             }
         }
         Ok(going.values().map(|gone| gone.messages).sum())

@@ -37,7 +37,7 @@ pub(super) struct Writer {
     pub(super) connection: Connection,
     lineage: Arc<Lineage>,
     pub(super) options: Options,
-    tail: Arc<dyn Tail>,
+    pub(super) tail: Arc<dyn Tail>,
     /// The last offset given out, whether its commit came through or not: never given out again.
     head: Offset,
     epoch: String,

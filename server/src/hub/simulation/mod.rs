@@ -47,7 +47,10 @@ fn nothing_is_lost_doubled_or_disordered_whatever_goes_wrong() {
         seeds += 1;
     }
     println!("{seeds} seeds simulated, from {first}: {all:?}");
-    assert!(seeds > 0 && all.handed_out > 0 && all.missed > 0 && all.behind > 0 && all.unknown > 0, "it is hard enough: {all:?}");
+    assert!(
+        seeds > 0 && all.handed_out > 0 && all.missed > 0 && all.behind > 0 && all.unknown > 0,
+        "it is hard enough: {all:?}"
+    );
 }
 
 fn number(name: &str) -> Option<u64> {
