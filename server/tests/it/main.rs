@@ -3,11 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
 
 mod arrows;
+mod keeping;
+mod lines;
+mod presence;
 mod protocol_page;
 mod publish;
 mod read;
 mod restart;
 mod sse;
+mod stopping;
 mod support;
 mod websocket;
 mod who;

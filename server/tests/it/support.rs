@@ -9,7 +9,10 @@ use server::{Running, config::Cli};
 use std::{net::SocketAddr, time::Duration};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{Message, client::IntoClientRequest},
+};
 
 /// Nothing here takes so long; it only keeps a broken test from hanging.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -46,9 +49,42 @@ impl Baro {
     }
 
     /// Ends this server and starts another on its folder.
-    pub(crate) async fn restart(mut self) -> Self {
+    pub(crate) async fn restart(self) -> Self {
+        self.restart_with(&[]).await
+    }
+
+    pub(crate) async fn restart_with(mut self, flags: &[&str]) -> Self {
         self.running.take().unwrap().stop().await;
-        Self::start_in(self.folder, &[]).await
+        Self::start_in(self.folder, flags).await
+    }
+
+    /// Ends it for good.
+    pub(crate) async fn stop(mut self) {
+        self.running.take().unwrap().stop().await;
+    }
+
+    /// How many are in a channel, which somebody else must see: a program of its own is one more.
+    pub(crate) async fn here(&self, channel: &str) -> u32 {
+        let mut socket = self.websocket(&format!("/live?channels={channel}&from=counter")).await;
+        loop {
+            if let Frame::Presence(presence) = socket.any().await {
+                return presence.people + presence.programs - 1;
+            }
+        }
+    }
+
+    /// A WebSocket whose client never reads.
+    pub(crate) async fn deaf(&self, path: &str) -> TcpStream {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+            self.address
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.read_exact(&mut [0; 12]).await.unwrap();
+        stream
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -78,6 +114,13 @@ impl Baro {
 
     pub(crate) async fn websocket(&self, path: &str) -> Socket {
         Socket(connect_async(format!("ws://{}{path}", self.address)).await.unwrap().0)
+    }
+
+    /// A WebSocket of the visitor with this cookie.
+    pub(crate) async fn websocket_as(&self, path: &str, cookie: &str) -> Socket {
+        let mut request = format!("ws://{}{path}", self.address).into_client_request().unwrap();
+        request.headers_mut().insert("cookie", cookie.parse().unwrap());
+        Socket(connect_async(request).await.unwrap().0)
     }
 
     pub(crate) async fn events(&self, path: &str, last_event_id: Option<&str>) -> Events {
@@ -136,11 +179,27 @@ impl Socket {
         }
     }
 
+    /// The next frame, whatever it is.
+    pub(crate) async fn any(&mut self) -> Frame {
+        let message = self.raw().await.expect("the connection stays");
+        Frame::parse(message.to_text().unwrap()).unwrap()
+    }
+
+    /// The reason of the close that comes.
+    pub(crate) async fn closed(&mut self) -> String {
+        loop {
+            match soon(self.0.next()).await {
+                Some(Ok(Message::Close(Some(close)))) => return close.reason.to_string(),
+                Some(Ok(_)) => {}
+                other => panic!("a close with a reason, not {other:?}"),
+            }
+        }
+    }
+
     /// The next frame that is not a heartbeat and does not tell who is there.
     pub(crate) async fn frame(&mut self) -> Frame {
         loop {
-            let message = self.raw().await.expect("the connection stays");
-            match Frame::parse(message.to_text().unwrap()).unwrap() {
+            match self.any().await {
                 Frame::Cursor { .. } | Frame::Behind { .. } | Frame::Presence(_) | Frame::Typing(_) => {}
                 frame => return frame,
             }
@@ -161,6 +220,7 @@ pub(crate) struct Event {
     pub(crate) event: Option<String>,
     pub(crate) id: Option<String>,
     pub(crate) data: String,
+    pub(crate) retry: Option<u64>,
 }
 
 pub(crate) struct Events {
@@ -200,7 +260,7 @@ fn parse_event(text: &str) -> Event {
             ("event", value) => event.event = Some(value.to_owned()),
             ("id", value) => event.id = Some(value.to_owned()),
             ("data" | "data:", value) => data.push(value),
-            ("retry", _) => {}
+            ("retry", value) => event.retry = value.parse().ok(),
             (other, _) => panic!("unknown field {other}"),
         }
     }

@@ -1,0 +1,146 @@
+//! Readers that are slow, readers that stop, and peers that are gone.
+
+use super::support::{Baro, soon};
+use app::wire::Frame;
+use std::time::Duration;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{Instant, sleep},
+};
+
+const MEMORY: &[&str] = &["--engine", "memory"];
+
+/// A client that says its request and then does as it likes.
+async fn raw(baro: &Baro, request: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(baro.address).await.unwrap();
+    stream.write_all(format!("{request}\r\nHost: {}\r\n\r\n", baro.address).as_bytes()).await.unwrap();
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).await.unwrap();
+    stream
+}
+
+async fn stream(baro: &Baro) -> TcpStream {
+    raw(baro, "GET /c/a?from=slow HTTP/1.1\r\nAccept: text/event-stream").await
+}
+
+async fn socket(baro: &Baro) -> TcpStream {
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13";
+    raw(
+        baro,
+        &format!("GET /live?channels=a&from=slow HTTP/1.1\r\n{upgrade}\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="),
+    )
+    .await
+}
+
+/// More than the buffers of both kernels hold.
+async fn fill(baro: &Baro) {
+    let body = "x".repeat(500_000);
+    for _ in 0..40 {
+        baro.say("a", &body).await;
+    }
+}
+
+async fn here(baro: &Baro) -> u64 {
+    let list = baro.json("/").await;
+    list["channels"][0]["here"].as_u64().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_stops_is_let_go_after_a_minute_without_a_byte() {
+    for over in [false, true] {
+        let baro = Baro::start_with(MEMORY).await;
+        let mut reader = if over { socket(&baro).await } else { stream(&baro).await };
+        fill(&baro).await;
+        let begun = Instant::now();
+        while here(&baro).await > 0 {
+            sleep(Duration::from_secs(1)).await;
+        }
+        let waited = begun.elapsed();
+        assert!((Duration::from_secs(60)..Duration::from_secs(75)).contains(&waited), "{waited:?}");
+        let mut left = Vec::new();
+        let _ = soon(reader.read_to_end(&mut left)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_is_slow_stays_and_gets_everything() {
+    for over in [false, true] {
+        let baro = Baro::start_with(MEMORY).await;
+        let mut reader = if over { socket(&baro).await } else { stream(&baro).await };
+        fill(&baro).await;
+        baro.say("a", "the last word").await;
+        let mut got = Vec::new();
+        let mut chunk = vec![0; 400_000];
+        let begun = Instant::now();
+        // Fifty seconds without a byte, again and again.
+        while !got.windows(13).rev().take(1000).any(|text| text == b"the last word") {
+            sleep(Duration::from_secs(50)).await;
+            let mut room = 2_000_000usize;
+            while room > 0 {
+                let Ok(read) = tokio::time::timeout(Duration::from_millis(10), reader.read(&mut chunk)).await else {
+                    break;
+                };
+                let read = read.unwrap();
+                assert!(read > 0, "it is still connected after {:?}", begun.elapsed());
+                got.extend_from_slice(&chunk[..read]);
+                room = room.saturating_sub(read);
+            }
+        }
+        assert!(begun.elapsed() > Duration::from_secs(120));
+        assert!(got.len() > 20_000_000);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_websocket_that_answers_nothing_is_let_go_after_a_minute() {
+    let baro = Baro::start_with(MEMORY).await;
+    baro.say("a", "x").await;
+    let mut silent = socket(&baro).await;
+    assert_eq!(here(&baro).await, 1);
+    let begun = Instant::now();
+    let mut got = Vec::new();
+    silent.read_to_end(&mut got).await.unwrap();
+    assert!((Duration::from_secs(60)..Duration::from_secs(62)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    // Close code 4000, in network order.
+    assert!(got.windows(2).any(|pair| pair == 4000u16.to_be_bytes()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn others_do_not_wait_for_a_reader_that_stops() {
+    let baro = Baro::start_with(MEMORY).await;
+    let _stopped = (stream(&baro).await, socket(&baro).await);
+    let mut healthy = baro.websocket("/c/a").await;
+    fill(&baro).await;
+    for _ in 0..40 {
+        assert_eq!(healthy.body().await.len(), 500_000);
+    }
+}
+
+#[tokio::test]
+async fn who_is_behind_is_told_how_far_and_when_it_is_not() {
+    let baro = Baro::start_with(MEMORY).await;
+    let mut reader = baro.websocket("/live?channels=a").await;
+    // The client's buffers and the server's are full with these.
+    let body = "x".repeat(40_000);
+    for _ in 0..1500 {
+        baro.say("a", &body).await;
+    }
+    let begun = Instant::now();
+    let (mut behind, mut messages) = (Vec::new(), 0);
+    loop {
+        match reader.any().await {
+            Frame::Message(_) => messages += 1,
+            Frame::Behind { behind: far, .. } => behind.push(far),
+            Frame::Cursor { .. } if messages == 1500 => break,
+            _ => {}
+        }
+        // Slower than a batch a second, for a while.
+        if messages % 300 == 0 && begun.elapsed() < Duration::from_secs(4) {
+            tokio::time::sleep(Duration::from_millis(700)).await;
+        }
+    }
+    assert!(!behind.is_empty(), "it was told");
+    assert!(behind.is_sorted_by(|a, b| a >= b), "less and less: {behind:?}");
+    assert!(behind.iter().all(|far| *far > 0 && *far < 1500));
+}
