@@ -5,6 +5,7 @@
 mod arrows;
 mod keeping;
 mod lines;
+mod oracle;
 mod presence;
 mod protocol_page;
 mod publish;
