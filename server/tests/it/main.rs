@@ -4,6 +4,7 @@
 
 mod arrows;
 mod keeping;
+mod kill;
 mod lines;
 mod oracle;
 mod presence;

@@ -1,6 +1,6 @@
-//! The real binary, killed.
+//! The real binary, and its command line.
 
-use super::support::soon;
+use super::support::{json, soon};
 use serde_json::Value;
 use std::process::Stdio;
 use tokio::{
@@ -8,9 +8,9 @@ use tokio::{
     process::{Child, Command},
 };
 
-struct Process {
+pub(crate) struct Process {
     child: Child,
-    url: String,
+    pub(crate) url: String,
 }
 
 /// The binary of this build, or another one, such as the release.
@@ -19,7 +19,7 @@ fn binary() -> String {
 }
 
 impl Process {
-    async fn start(data: &std::path::Path) -> Self {
+    pub(crate) async fn start(data: &std::path::Path) -> Self {
         let mut child = Command::new(binary())
             .args(["--listen", "127.0.0.1:0", "--no-machine-channel", "--data"])
             .arg(data)
@@ -32,71 +32,15 @@ impl Process {
         let url = line.split_whitespace().last().unwrap().to_owned();
         Self { child, url }
     }
-}
 
-#[tokio::test]
-async fn what_was_acknowledged_survives_kill_9() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut acknowledged: Vec<String> = Vec::new();
-    let kills: usize = std::env::var("BARO_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(3);
-    for round in 0..kills {
-        let mut baro = Process::start(folder.path()).await;
-        let publishers: Vec<_> = (0..4)
-            .map(|publisher| {
-                let url = format!("{}/c/a", baro.url);
-                tokio::spawn(async move {
-                    let client = reqwest::Client::new();
-                    let mut own = Vec::new();
-                    for n in 0.. {
-                        let text = format!("{round}:{publisher}:{n}");
-                        let Ok(answer) = client.post(&url).body(text.clone()).send().await else { return own };
-                        let created = answer.status() == 201;
-                        if !created || answer.bytes().await.is_err() {
-                            return own;
-                        }
-                        own.push(text);
-                    }
-                    own
-                })
-            })
-            .collect();
-        // Kill it in the middle of its work: once some messages are in.
-        let client = reqwest::Client::new();
-        let url = format!("{}/c/a?after=earliest&limit=1000&wait=5", baro.url);
-        let mut cursor = None::<String>;
-        let mut seen = 0;
-        while seen < acknowledged.len() + 40 {
-            let url = cursor.as_ref().map_or(url.clone(), |cursor| url.replace("earliest", cursor));
-            let answer: Value = client.get(url).send().await.unwrap().json().await.unwrap();
-            seen += answer["messages"].as_array().unwrap().len();
-            cursor = Some(answer["cursor"].as_str().unwrap().to_owned());
-        }
-        baro.child.start_kill().unwrap();
-        baro.child.wait().await.unwrap();
-        for publisher in publishers {
-            acknowledged.extend(soon(publisher).await.unwrap());
-        }
+    /// `kill -9`
+    pub(crate) async fn kill(mut self) {
+        self.child.start_kill().unwrap();
+        self.child.wait().await.unwrap();
     }
-    let baro = Process::start(folder.path()).await;
-    let mut kept = Vec::new();
-    let mut after = "earliest".to_owned();
-    let mut prev = Value::Null;
-    loop {
-        let url = format!("{}/c/a?after={after}&limit=1000", baro.url);
-        let answer: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
-        for message in answer["messages"].as_array().unwrap() {
-            assert_eq!(message["prev"], prev, "the chain has no hole");
-            prev = message["id"].clone();
-            kept.push(message["body"].as_str().unwrap().to_owned());
-        }
-        after = answer["cursor"].as_str().unwrap().to_owned();
-        if answer["more"] == false {
-            break;
-        }
-    }
-    println!("{kills} kills: {} acknowledged, {} found in the store", acknowledged.len(), kept.len());
-    for text in &acknowledged {
-        assert_eq!(kept.iter().filter(|kept| *kept == text).count(), 1, "{text} is there, once");
+
+    pub(crate) async fn json(&self, path: &str) -> Value {
+        json(reqwest::get(format!("{}{path}", self.url)).await.unwrap()).await
     }
 }
 
@@ -123,4 +67,38 @@ async fn the_command_line_publishes_and_tails() {
     let refused = soon(command(&["publish", ".env", "x"]).stderr(Stdio::piped()).output()).await.unwrap();
     assert!(!refused.status.success());
     assert!(String::from_utf8_lossy(&refused.stderr).contains("does not start with a dot"));
+}
+
+#[tokio::test]
+async fn a_copy_is_made_beside_a_running_server_and_put_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, copy) = (folder.path().join("data"), folder.path().join("copy.db"));
+    let run = async |what: &str| {
+        let mut command = Command::new(binary());
+        command.arg(what).arg(&copy).arg("--data").arg(&data).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let output = soon(command.output()).await.unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert!(run("backup").await.1.contains("there is no store"));
+    let baro = Process::start(&data).await;
+    let client = reqwest::Client::new();
+    let say = async |baro: &Process, text: &'static str| {
+        json(client.post(format!("{}/c/a", baro.url)).body(text).send().await.unwrap()).await["id"].clone()
+    };
+    let kept = say(&baro, "kept").await;
+    assert!(run("backup").await.0);
+    let lost = say(&baro, "lost").await;
+    let (done, why) = run("restore").await;
+    assert!(!done && why.contains("in use by another Baro"), "{why}");
+    baro.kill().await;
+    assert!(run("restore").await.0);
+    let baro = Process::start(&data).await;
+    let all = baro.json("/c/a").await;
+    assert_eq!((all["messages"].as_array().unwrap().len(), &all["messages"][0]["id"]), (1, &kept));
+    // A reader that had more than the copy is told; one that had not continues.
+    let beyond = baro.json(&format!("/c/a?after={}", lost.as_str().unwrap())).await;
+    assert_eq!(beyond["missed"][0]["reason"], "lost");
+    let fine = baro.json(&format!("/c/a?after={}", kept.as_str().unwrap())).await;
+    assert!(fine["missed"].as_array().unwrap().is_empty());
+    baro.kill().await;
 }

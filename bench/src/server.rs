@@ -1,0 +1,200 @@
+//! The server that is measured: started here, looked at through `/proc`, ended here.
+
+use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+    time::{sleep, timeout},
+};
+
+/// The server starts, and notices that its clients are gone, well within this.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two looks at whether all clients are gone.
+const LOOK: Duration = Duration::from_millis(20);
+/// Files that each side has open beside the clients' connections, generously.
+const OTHER_FILES: u64 = 200;
+
+/// How hard an acknowledged message is on the disk: the server's `--fsync`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Fsync {
+    /// Survives power loss.
+    Always,
+    /// Pushed to the disk every second.
+    Interval,
+    /// Left to the kernel.
+    Never,
+}
+
+impl Fsync {
+    /// As the server's flag says it.
+    pub(crate) fn flag(self) -> &'static str {
+        match self {
+            Self::Always => "always",
+            Self::Interval => "interval",
+            Self::Never => "never",
+        }
+    }
+}
+
+/// Which server is measured, and where its data goes.
+pub(crate) struct Setup {
+    baro: PathBuf,
+    dir: PathBuf,
+}
+
+impl Setup {
+    /// Both as whole paths: the server runs in a folder of its own.
+    pub(crate) fn new(baro: &Path, dir: Option<&Path>) -> Result<Self> {
+        let built = baro.canonicalize().with_context(|| {
+            format!("there is no server at {}; build it with cargo make build, or name it with --baro", baro.display())
+        })?;
+        let dir = dir.map_or_else(std::env::temp_dir, Path::to_path_buf);
+        let dir = dir.canonicalize().with_context(|| format!("there is no folder {}", dir.display()))?;
+        Ok(Self { baro: built, dir })
+    }
+
+    /// A fresh folder for one server; deleted when dropped.
+    pub(crate) fn folder(&self) -> Result<TempDir> {
+        tempfile::Builder::new()
+            .prefix("baro-bench-")
+            .tempdir_in(&self.dir)
+            .with_context(|| format!("no folder can be made in {}", self.dir.display()))
+    }
+}
+
+/// Memory of the server in KiB, as the kernel counts it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    /// Now (VmRSS).
+    pub(crate) resident: u64,
+    /// The most there was (VmHWM), since the start or since [`Server::forget_peak`].
+    pub(crate) peak: u64,
+}
+
+/// A server that runs. Fields are dropped in this order: the folder goes after the child.
+pub(crate) struct Server {
+    child: Child,
+    pid: u32,
+    address: SocketAddr,
+    /// Held: a server whose output is closed could not write to it any more.
+    _output: Lines<BufReader<ChildStdout>>,
+    _folder: TempDir,
+}
+
+impl Server {
+    /// Starts a server on a free port, with its data in `folder`.
+    pub(crate) async fn start(setup: &Setup, folder: TempDir, fsync: Fsync) -> Result<Self> {
+        let mut child = command(setup, folder.path(), fsync)
+            .spawn()
+            .with_context(|| format!("{} cannot be started", setup.baro.display()))?;
+        let pid = child.id().context("the server ended at once")?;
+        let output = child.stdout.take().context("the server has no output")?;
+        let mut output = BufReader::new(output).lines();
+        let line = timeout(PATIENCE, output.next_line())
+            .await
+            .context("the server did not say where it listens")?
+            .context("the server's output cannot be read")?
+            .context("the server ended before it listened")?;
+        let address = line
+            .strip_prefix("Baro is listening on http://")
+            .and_then(|address| address.parse::<SocketAddr>().ok())
+            .with_context(|| format!("the server said {line:?}, which names no address"))?;
+        Ok(Self { child, pid, address, _output: output, _folder: folder })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Kills this server and nothing else, and waits until it is gone.
+    pub(crate) async fn stop(mut self) -> Result<()> {
+        self.child.kill().await.context("the server cannot be ended")
+    }
+
+    /// What it uses now.
+    pub(crate) fn memory(&self) -> Result<Memory> {
+        let status = fs::read_to_string(self.proc("status")).context("the server's memory cannot be read")?;
+        let field = |name: &str| -> Result<u64> {
+            status
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse::<u64>().ok())
+                .with_context(|| format!("the kernel tells no {name} of the server: has it ended?"))
+        };
+        Ok(Memory { resident: field("VmRSS:")?, peak: field("VmHWM:")? })
+    }
+
+    /// Lets the peak begin anew. A kernel that cannot do it leaves the peak since the start, which is only higher.
+    pub(crate) fn forget_peak(&self) {
+        let _ = fs::write(self.proc("clear_refs"), "5");
+    }
+
+    /// Sockets it has open: its own few, and one per connection.
+    pub(crate) fn sockets(&self) -> Result<usize> {
+        let files = fs::read_dir(self.proc("fd")).context("the server's open files cannot be read")?;
+        // One that was closed since it was listed is no socket any more.
+        let is_socket = |path: PathBuf| fs::read_link(path).is_ok_and(|to| to.to_string_lossy().starts_with("socket:"));
+        Ok(files.flatten().filter(|file| is_socket(file.path())).count())
+    }
+
+    /// Waits until it has noticed that its clients are gone: it has no more than `sockets` open.
+    pub(crate) async fn left_with(&self, sockets: usize) -> Result<()> {
+        let until = Instant::now() + PATIENCE;
+        while self.sockets()? > sockets {
+            ensure!(Instant::now() < until, "the server still holds connections of clients that left");
+            sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    fn proc(&self, file: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/{file}", self.pid))
+    }
+}
+
+fn command(setup: &Setup, folder: &Path, fsync: Fsync) -> Command {
+    let mut command = Command::new(&setup.baro);
+    command
+        .args(["--listen", "127.0.0.1:0", "--no-machine-channel", "--fsync", fsync.flag()])
+        .arg("--data")
+        .arg(folder.join("data"))
+        // Not where we stand: a `.env` there is none of its business.
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
+    // Every flag has an environment twin: what is set for another server must not change this one.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("BARO_") {
+            command.env_remove(name);
+        }
+    }
+    command.env_remove("COOKIE_SECRET").env("BARO_LOG", "warn");
+    command
+}
+
+/// Stops here if so many connections cannot be open at once. The server inherits the same limit.
+pub(crate) fn check_files(connections: u32) -> Result<()> {
+    let limits = fs::read_to_string("/proc/self/limits").context("the limit of open files cannot be read")?;
+    let soft = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next())
+        .context("the kernel tells no limit of open files")?;
+    // Anything but a number is `unlimited`.
+    let soft: u64 = soft.parse().unwrap_or(u64::MAX);
+    let needed = u64::from(connections) + OTHER_FILES;
+    ensure!(
+        soft >= needed,
+        "{connections} connections need {needed} open files, but the limit is {soft}; raise it with: ulimit -n {needed}"
+    );
+    Ok(())
+}
