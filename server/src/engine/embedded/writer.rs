@@ -46,6 +46,8 @@ pub(super) struct Writer {
     syncer: Option<Syncer>,
     /// A commit past this offset may have come through or not: to be found out before anything else is written.
     unsettled: Option<Offset>,
+    /// Commits fail: said once, not for each of them, so that a full disk does not fill the log.
+    failing: bool,
     #[cfg(test)]
     pub(super) fault: Option<Fault>,
 }
@@ -84,6 +86,7 @@ impl Writer {
             ledger,
             keys,
             unsettled: None,
+            failing: false,
             #[cfg(test)]
             fault: None,
         })
@@ -155,6 +158,9 @@ impl Writer {
         };
         match outcome {
             Ok(outcomes) => {
+                if std::mem::take(&mut self.failing) {
+                    tracing::info!("messages are stored again");
+                }
                 self.ledger.committed(&self.options.retention);
                 self.tail.dispatch(&stored);
                 if let Some(syncer) = &self.syncer {
@@ -164,7 +170,9 @@ impl Writer {
                 outcomes
             }
             Err(error) => {
-                tracing::error!(%error, messages = count, "nothing of this commit was stored, as far as is known");
+                if !std::mem::replace(&mut self.failing, true) {
+                    tracing::error!(%error, "messages cannot be stored; their publishers are told");
+                }
                 let _ = self.connection.execute_batch("ROLLBACK");
                 self.ledger.rolled_back();
                 vec![Err(error); count]
