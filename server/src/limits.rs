@@ -32,6 +32,8 @@ pub(crate) const FSYNC_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) const KEY_WINDOW: Duration = Duration::from_secs(600);
 /// Messages the memory engine keeps in all, whatever is asked for: it has no disk to put them on.
 pub(crate) const MEMORY_MESSAGES: usize = 200_000;
+/// Idempotency keys the memory engine remembers; past it the oldest are forgotten before their ten minutes are over.
+pub(crate) const MEMORY_KEYS: usize = 1_000_000;
 
 /// Bytes of recent messages kept in memory for readers, over all channels.
 pub(crate) const RING_BYTES: usize = 64 * 1024 * 1024;

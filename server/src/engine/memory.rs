@@ -4,7 +4,7 @@ use super::{
     AppendError, Appended, Draft, Engine, Lineage, Offset, Options, Query, ReadError, Slice, Stored, Tail,
     retention::kept_bytes,
 };
-use crate::limits::{KEY_WINDOW, MEMORY_MESSAGES, TRIM_SLICE};
+use crate::limits::{KEY_WINDOW, MEMORY_KEYS, MEMORY_MESSAGES, TRIM_SLICE};
 use app::wire::{ChannelName, Message, Time};
 use futures::{FutureExt, future::BoxFuture};
 use std::{
@@ -98,7 +98,7 @@ impl Memory {
 impl State {
     fn forget_keys(&mut self, now: Duration) {
         while let Some((at, _)) = self.used.front()
-            && now.saturating_sub(*at) >= KEY_WINDOW
+            && (now.saturating_sub(*at) >= KEY_WINDOW || self.used.len() > MEMORY_KEYS)
         {
             if let Some((_, key)) = self.used.pop_front() {
                 self.keys.remove(&key);

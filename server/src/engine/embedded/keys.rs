@@ -12,8 +12,9 @@ use crate::{
 use app::wire::Time;
 use rusqlite::{Connection, OptionalExtension, params};
 
-/// Keys forgotten at once, every [`SWEEP_MS`]: a slice of a few milliseconds.
-const SWEEP: i64 = 5000;
+/// Keys forgotten at once: a slice of a few milliseconds.
+const SWEEP: usize = 1000;
+/// Pause between two looks that found little.
 const SWEEP_MS: i64 = 10_000;
 
 pub(super) struct Keys {
@@ -68,19 +69,22 @@ impl Keys {
         Ok(())
     }
 
-    /// Forgets old keys, a slice now and then.
-    pub(super) fn sweep(&mut self, connection: &Connection) {
+    /// Whether it is time to forget some.
+    pub(super) fn is_due(&self) -> bool {
+        self.now() - self.swept >= SWEEP_MS
+    }
+
+    /// Forgets old keys, one slice; the next one is due at once when there may be more.
+    pub(super) fn sweep(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let now = self.now();
-        if now - self.swept < SWEEP_MS {
-            return;
+        let swept = connection
+            .prepare_cached(
+                "DELETE FROM keys WHERE (channel, key) IN (SELECT channel, key FROM keys WHERE at <= ?1 LIMIT ?2)",
+            )?
+            .execute(params![now - millis(KEY_WINDOW), SWEEP])?;
+        if swept < SWEEP {
+            self.swept = now;
         }
-        self.swept = now;
-        let swept = connection.execute(
-            "DELETE FROM keys WHERE (channel, key) IN (SELECT channel, key FROM keys WHERE at <= ?1 LIMIT ?2)",
-            [now - millis(KEY_WINDOW), SWEEP],
-        );
-        if let Err(error) = swept {
-            tracing::warn!(%error, "old idempotency keys could not be forgotten");
-        }
+        Ok(())
     }
 }

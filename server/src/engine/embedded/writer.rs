@@ -166,7 +166,7 @@ impl Writer {
                 if let Some(syncer) = &self.syncer {
                     syncer.written();
                 }
-                self.keys.sweep(&self.connection);
+                self.sweep_keys();
                 outcomes
             }
             Err(error) => {
@@ -282,6 +282,14 @@ impl Writer {
         let appended = Appended { id: message.id, time: message.time, duplicate: false };
         stored.push(Stored::new(message));
         Ok(Ok(appended))
+    }
+
+    fn sweep_keys(&mut self) {
+        if self.keys.is_due()
+            && let Err(error) = self.without_fsync(|this| this.keys.sweep(&this.connection))
+        {
+            tracing::warn!(%error, "old idempotency keys could not be forgotten");
+        }
     }
 
     fn trim(&mut self) -> Result<u64, AppendError> {
