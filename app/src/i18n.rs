@@ -83,6 +83,8 @@ labels! {
     messages: "Messages", "메시지";
     /// Own marker.
     you: "you", "나";
+    /// Beside somebody in the list of who is there.
+    writes: "writing", "쓰는 중";
     /// Label of the text field.
     your_message: "Message", "메시지";
     /// Button.
@@ -175,6 +177,34 @@ impl Words {
     pub fn here_now(self, here: u32) -> String {
         let n = count(here as usize);
         self.choose(|| format!("{n} here now"), || format!("지금 여기 {n}"))
+    }
+
+    /// Beside it: who they are.
+    pub fn people_and_programs(self, people: u32, programs: u32) -> String {
+        let (n, m) = (count(people as usize), count(programs as usize));
+        let one = |number: u32, one: &str, many: &str| if number == 1 { one.to_owned() } else { many.to_owned() };
+        self.choose(
+            || {
+                let (person, program) = (one(people, "person", "people"), one(programs, "program", "programs"));
+                format!("{n} {person}, {m} {program}")
+            },
+            || format!("사람 {n}, 프로그램 {m}"),
+        )
+    }
+
+    /// Beside the now dot: who else is writing.
+    pub fn writing(self, names: &[String]) -> String {
+        match names {
+            [] => String::new(),
+            [one] => self.choose(|| format!("{one} is writing"), || format!("{one} 님이 쓰고 있어요")),
+            [one, two] => {
+                self.choose(|| format!("{one} and {two} are writing"), || format!("{one} 님, {two} 님이 쓰고 있어요"))
+            }
+            many => {
+                let n = count(many.len());
+                self.choose(|| format!("{n} people are writing"), || format!("{n}명이 쓰고 있어요"))
+            }
+        }
     }
 
     /// A sparkline in words.

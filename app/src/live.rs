@@ -5,7 +5,7 @@
 
 use crate::{
     page::{Page, Screen},
-    wire::{Body, ChannelEntry, Id, Message, Missed},
+    wire::{Body, ChannelEntry, Id, Message, Missed, Presence, Sender},
 };
 use leptos::prelude::{Update as _, *};
 use std::{collections::VecDeque, sync::Arc};
@@ -109,6 +109,29 @@ pub enum OutgoingState {
     },
 }
 
+/// Who is in the page's channel now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Here {
+    /// How many visitors.
+    pub people: u32,
+    /// How many programs.
+    pub programs: u32,
+    /// As many of them as one frame names.
+    pub who: Vec<Sender>,
+}
+
+impl Here {
+    /// As the server says it stands.
+    pub fn of(presence: &Presence) -> Self {
+        Self { people: presence.people, programs: presence.programs, who: presence.joined.clone() }
+    }
+
+    /// Visitors and programs.
+    pub fn count(&self) -> u32 {
+        self.people + self.programs
+    }
+}
+
 /// What the page asks of the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -124,6 +147,8 @@ pub enum Command {
         /// Which.
         key: String,
     },
+    /// Something is being written, or no more.
+    Typing(bool),
     /// Connect now instead of waiting.
     Reconnect,
 }
@@ -139,6 +164,10 @@ pub enum Update {
     Outgoing(Vec<Outgoing>),
     /// A changed or new line of the list of channels.
     Channel(ChannelEntry),
+    /// Who is there.
+    Here(Here),
+    /// Who else is writing.
+    Typing(Vec<Sender>),
 }
 
 /// What the browser does once the page is hydrated; provided as a context before [`crate::App`].
@@ -162,6 +191,10 @@ pub struct Live {
     pub channels: RwSignal<Vec<ChannelEntry>>,
     /// The newest message seen, for the page's title and announcements.
     pub newest: RwSignal<Option<Id>>,
+    /// Who is in the channel.
+    pub here: RwSignal<Here>,
+    /// Who else is writing in it.
+    pub typing: RwSignal<Vec<Sender>>,
     // The inner value belongs to one thread and is only made in the browser: the server may drop a
     // page's values on another thread than the one that made them.
     listener: StoredValue<Option<StoredValue<Listener, LocalStorage>>>,
@@ -180,7 +213,13 @@ impl Live {
             Entry::Message { message, .. } => Some(message.id),
             Entry::Away { .. } | Entry::Missed { .. } => None,
         });
+        let here = match &page.screen {
+            Screen::Channel(channel) => channel.here.as_ref().map(Here::of).unwrap_or_default(),
+            Screen::Home(_) | Screen::Problem(_) => Here::default(),
+        };
         Self {
+            here: RwSignal::new(here),
+            typing: RwSignal::new(Vec::new()),
             link: RwSignal::new(Link::Snapshot),
             feed: RwSignal::new(feed),
             older: RwSignal::new(older),
@@ -223,6 +262,8 @@ impl Live {
                 }
                 Update::Feed(entries) => self.extend_feed(entries),
                 Update::Outgoing(outgoing) => self.outgoing.set(outgoing),
+                Update::Here(here) => self.here.set(here),
+                Update::Typing(who) => self.typing.set(who),
                 Update::Channel(entry) => self.channels.update(|channels| {
                     channels.retain(|known| known.channel != entry.channel);
                     channels.insert(0, entry);

@@ -1,7 +1,7 @@
 //! What the server hands to a page when it renders it. The same value reaches the browser, so that
 //! both render the same first picture and the browser's subscription starts exactly at `cursor`.
 
-use crate::wire::{ChannelEntry, ChannelName, Id, Message, Sender, Time};
+use crate::wire::{ChannelEntry, ChannelName, Id, Message, Presence, Sender, Time};
 use serde::{Deserialize, Serialize};
 
 /// The language of the page: a cookie `lang`, else `Accept-Language`.
@@ -89,6 +89,8 @@ pub struct Channel {
     pub refused: Option<Refused>,
     /// The largest body the server takes, in bytes.
     pub max_message: usize,
+    /// Who was in the channel when the page was rendered.
+    pub here: Option<Presence>,
 }
 
 /// A form post that was refused.

@@ -183,3 +183,22 @@ test("a page deep in history stands still and leads back to now", async ({ baro,
   await live(page);
   await expect(page.locator(".feed [data-id] .body").last()).toHaveText("an answer");
 });
+
+test("who is there and who writes is seen, and gone when they are", async ({ baro, page, browser, complaints }) => {
+  await openLive(page, baro.channel("demo"));
+  const people = page.locator(".people li");
+  await expect(people).toHaveCount(1);
+  const context = await browser.newContext();
+  const other = await context.newPage();
+  complaints.listen(other);
+  await openLive(other, baro.channel("demo"));
+  await expect(page.locator(".people-head")).toContainText("2 people, 0 programs");
+  await expect(people).toHaveCount(2);
+  await other.locator("textarea[name=body]").pressSequentially("ab");
+  await expect(page.locator(".now-row .typing")).toContainText("is writing");
+  await expect(other.locator(".now-row .typing")).toBeEmpty();
+  await other.locator("textarea[name=body]").press("Enter");
+  await expect(page.locator(".now-row .typing")).toBeEmpty();
+  await context.close();
+  await expect(people).toHaveCount(1, { timeout: 15_000 });
+});

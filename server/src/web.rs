@@ -76,6 +76,7 @@ async fn snapshot(app: &App, name: ChannelName, at: Option<Id>, refused: Option<
         (Some(_), Some(last)) => last.message.id,
         _ => cursor,
     };
+    let here = app.hub.here(&name);
     Ok(Channel {
         continues: at.is_none() || app.hub.is_near(&name, cursor, CONTINUED_MESSAGES).await?,
         name,
@@ -88,6 +89,7 @@ async fn snapshot(app: &App, name: ChannelName, at: Option<Id>, refused: Option<
         form_key: format!("form-{:016x}", getrandom::u64().unwrap_or_default()),
         refused,
         max_message: app.max_message,
+        here,
     })
 }
 

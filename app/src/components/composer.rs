@@ -163,7 +163,11 @@ pub fn Composer<'a>(channel: &'a Channel, scroll: FeedScroll) -> impl IntoView {
                 placeholder=words.write_to(channel.name.as_str())
                 aria-describedby="composer-status"
                 node_ref=draft.area
-                on:input=move |event| draft.typed(event_target_value(&event))
+                on:input=move |event| {
+                    let text = event_target_value(&event);
+                    live.command(Command::Typing(!text.trim().is_empty()));
+                    draft.typed(text);
+                }
                 on:keydown=on_key
                 inner_html=first_text
             ></textarea>

@@ -190,6 +190,12 @@ fn NowRow() -> impl IntoView {
             <span class="rail">
                 <span class="now-dot" data-beat=move || beat.get().to_string()></span>
             </span>
+            <span class="typing" dir="auto">
+                {move || {
+                    let names: Vec<_> = live.typing.with(|who| who.iter().map(|sender| sender.name.clone()).collect());
+                    words.writing(&names)
+                }}
+            </span>
         </div>
     }
 }

@@ -2,6 +2,7 @@ use super::{
     command_card::program_card,
     dom,
     glyph::{Icon, IconView},
+    people::People,
     plot_figure::PlotFigure,
     surroundings,
 };
@@ -138,6 +139,7 @@ pub fn LivePanel<'a>(channel: &'a Channel, readings: Readings) -> impl IntoView 
                     }
                 }}
             </section>
+            <People />
             {program_card(&channel.name)}
         </aside>
     }

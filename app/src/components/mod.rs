@@ -13,6 +13,7 @@ pub mod live_panel;
 pub mod node;
 pub mod open_card;
 pub mod outgoing;
+pub mod people;
 pub mod pill;
 pub mod plot_figure;
 pub mod row;

@@ -7,6 +7,7 @@ use crate::{
         live_panel::{LivePanel, Readings},
         surroundings,
     },
+    live::Here,
     page::Channel,
 };
 use leptos::prelude::*;
@@ -34,6 +35,7 @@ pub fn ChannelPage<'a>(channel: &'a Channel) -> impl IntoView {
 #[component]
 fn Head<'a>(channel: &'a Channel) -> impl IntoView {
     let place = surroundings();
+    let (live, words) = (live(), place.words);
     let back_to_now = channel.at.is_some().then(|| {
         view! {
             <a class="button small to-now" href=place.back.to_string()>
@@ -45,7 +47,15 @@ fn Head<'a>(channel: &'a Channel) -> impl IntoView {
         <div class="channel-head">
             <div class="channel-title">
                 <h1 dir="auto">{channel.name.to_string()}</h1>
-                <p class="hint">{place.origin.to_string()} "/c/" {channel.name.to_string()}</p>
+                <p class="hint">
+                    <span class="address">{place.origin.to_string()} "/c/" {channel.name.to_string()}</span>
+                    <span class="head-here">
+                        {move || {
+                            let here = live.here.with(Here::count);
+                            (here > 0).then(|| words.here_now(here))
+                        }}
+                    </span>
+                </p>
             </div>
             {back_to_now}
         </div>

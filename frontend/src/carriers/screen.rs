@@ -20,6 +20,8 @@ struct Waiting {
     channels: VecDeque<Update>,
     link: Option<Update>,
     outgoing: Option<Update>,
+    here: Option<Update>,
+    typing: Option<Update>,
 }
 
 impl Waiting {
@@ -38,6 +40,8 @@ impl Waiting {
             }
             Update::Link(_) => self.link = Some(update),
             Update::Outgoing(_) => self.outgoing = Some(update),
+            Update::Here(_) => self.here = Some(update),
+            Update::Typing(_) => self.typing = Some(update),
         }
     }
 
@@ -46,7 +50,8 @@ impl Waiting {
         let feed = std::mem::take(&mut self.feed);
         let feed = (!feed.is_empty()).then(|| Update::Feed(feed.into()));
         let channels = std::mem::take(&mut self.channels);
-        channels.into_iter().chain(feed).chain(self.outgoing.take()).chain(self.link.take()).collect()
+        let last = [self.outgoing.take(), self.here.take(), self.typing.take(), self.link.take()];
+        channels.into_iter().chain(feed).chain(last.into_iter().flatten()).collect()
     }
 }
 
@@ -81,7 +86,7 @@ impl Screen {
     pub(super) fn show(&self, update: Update) {
         let wait = match update {
             Update::Feed(_) => self.pace.borrow_mut().arrived(now(&self.window)),
-            Update::Link(_) | Update::Outgoing(_) | Update::Channel(_) => 0,
+            Update::Link(_) | Update::Outgoing(_) | Update::Channel(_) | Update::Here(_) | Update::Typing(_) => 0,
         };
         self.waiting.borrow_mut().push(update);
         self.schedule(wait);

@@ -51,7 +51,8 @@ impl Machine {
             Frame::Cursor { cursor } => self.cursor(cursor),
             // Not up to date yet: what is pending waits on.
             Frame::Behind { cursor, .. } => self.reader.advance(cursor),
-            Frame::Presence(_) | Frame::Typing(_) => {}
+            Frame::Presence(presence) => self.presence(presence),
+            Frame::Typing(typing) => self.typing(typing),
             Frame::Ack(ack) => self.ack(&ack),
             Frame::Error { reference, code, message } => self.refused(reference.as_ref(), code, message),
             Frame::Bye { retry_ms, .. } => self.lose(Loss::Asked, self.now, Some(retry_ms)),

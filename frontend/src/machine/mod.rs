@@ -10,6 +10,7 @@ mod connect;
 mod incoming;
 mod outbox;
 mod pill;
+mod presence;
 mod random;
 mod reader;
 mod round_trip;
@@ -25,6 +26,7 @@ use app::{
 use connect::Net;
 use outbox::Outbox;
 use pill::Pill;
+use presence::Attendance;
 use random::Random;
 use reader::Reader;
 use round_trip::RoundTrips;
@@ -183,6 +185,7 @@ pub(crate) struct Machine {
     outbox: Outbox,
     trips: RoundTrips,
     pill: Pill,
+    attendance: Attendance,
     entry_key: u64,
     reference: u64,
 }
@@ -207,6 +210,7 @@ impl Machine {
             outbox: Outbox::default(),
             trips: RoundTrips::default(),
             pill: Pill::default(),
+            attendance: Attendance::of(page),
             entry_key: 0,
             reference: 0,
         })

@@ -13,6 +13,7 @@ impl Machine {
                 self.net.by_hand = true;
                 self.reconnect(self.now);
             }
+            Command::Typing(on) => self.say_typing(on),
             Command::Retry { key } => self.outbox.retry(&key),
             Command::Discard { key } => self.outbox.discard(&key),
             Command::Send(body) => {

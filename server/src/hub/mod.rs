@@ -21,7 +21,7 @@ use crate::{
     engine::{AppendError, Appended, Draft, Engine, Offset, Query, ReadError, Resolved, Stored, Tail},
     limits::{ANSWER_BYTES, HISTORY_CHUNK, KEEPING_PAUSE, LIST_CHANNELS, POLL_LEASE, RETURN_AFTER},
 };
-use app::wire::{ChannelEntry, ChannelName, Id, Missed, Sender};
+use app::wire::{ChannelEntry, ChannelName, Id, Missed, Presence, Sender};
 use presence::Attendance;
 use ring::{Bounds, Ring};
 use std::{sync::Arc, time::Duration};
@@ -110,6 +110,11 @@ impl Hub {
     /// Somebody writes in a channel, or does so no more.
     pub fn typing(&self, channel: &ChannelName, from: &Sender, on: bool) {
         self.attendance.typing(channel, from, on);
+    }
+
+    /// Who is in a channel, if anybody is.
+    pub fn here(&self, channel: &ChannelName) -> Option<Presence> {
+        self.attendance.whole(channel)
     }
 
     /// A poll that goes on: whoever polls is present until some time after it.

@@ -176,6 +176,11 @@ impl Attendance {
         found
     }
 
+    /// How things stand in a channel.
+    pub(super) fn whole(&self, channel: &ChannelName) -> Option<Presence> {
+        self.state().rooms.get(channel).and_then(|room| room.presence(channel, None))
+    }
+
     /// How many visitors and programs are in a channel.
     pub(super) fn here(&self, channel: &ChannelName) -> u32 {
         self.state().rooms.get(channel).map_or(0, |room| u32::try_from(room.members.len()).unwrap_or(u32::MAX))

@@ -5,6 +5,7 @@ mod connecting;
 mod messages;
 mod outgoing;
 mod pills;
+mod presence;
 
 use super::*;
 use app::{
@@ -54,6 +55,7 @@ pub(super) fn page(messages: Vec<Message>) -> Page {
         continues: true,
         refused: None,
         max_message: 1024,
+        here: None,
     };
     with_screen(Screen::Channel(Box::new(channel)))
 }
@@ -138,7 +140,9 @@ impl Bench {
                 Effect::Update(Update::Link(link)) => self.link = Some(link),
                 Effect::Update(Update::Outgoing(outgoing)) => self.outgoing = outgoing,
                 Effect::Store(text) => self.stored = text,
-                Effect::Update(Update::Channel(_)) | Effect::Send { .. } | Effect::Post { .. } => {}
+                Effect::Update(Update::Channel(_) | Update::Here(_) | Update::Typing(_))
+                | Effect::Send { .. }
+                | Effect::Post { .. } => {}
                 Effect::Probe { .. } | Effect::Warn(_) => {}
             }
         }
