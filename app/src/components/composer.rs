@@ -5,7 +5,7 @@ use super::{
     live, surroundings,
 };
 use crate::{
-    live::{Command, Link, OutgoingState},
+    live::{Command, Link, Live, OutgoingState},
     page::Channel,
     wire::{Body, check_json},
 };
@@ -51,6 +51,12 @@ impl Draft {
     fn typed(self, text: String) {
         dom::keep(&self.key.get_value(), &text);
         self.text.set(text);
+    }
+
+    /// As `typed`, by hand: others may know.
+    fn changed(self, text: String, live: Live) {
+        live.command(Command::Typing(!text.trim().is_empty()));
+        self.typed(text);
     }
 
     fn clear(self) {
@@ -163,11 +169,7 @@ pub fn Composer<'a>(channel: &'a Channel, scroll: FeedScroll) -> impl IntoView {
                 placeholder=words.write_to(channel.name.as_str())
                 aria-describedby="composer-status"
                 node_ref=draft.area
-                on:input=move |event| {
-                    let text = event_target_value(&event);
-                    live.command(Command::Typing(!text.trim().is_empty()));
-                    draft.typed(text);
-                }
+                on:input=move |event| draft.changed(event_target_value(&event), live)
                 on:keydown=on_key
                 inner_html=first_text
             ></textarea>

@@ -1,117 +1,235 @@
+use super::CHANNELS;
 use serde_json::Value;
-use std::{collections::HashMap, fmt};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    time::Duration,
+};
 
-/// A message as a reader got it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Line {
-    id: String,
-    prev: Option<String>,
-    channel: String,
-    body: String,
+/// More would only repeat what the first ones say.
+const EXAMPLES: usize = 5;
+
+/// Chance that comes out the same for the same seed (splitmix64).
+pub(super) struct Random(u64);
+
+impl Random {
+    /// One of many independent streams of a seed, so that no task's chance depends on when another draws.
+    pub(super) fn new(seed: u64, stream: u64) -> Self {
+        let mut this = Self(seed ^ stream.wrapping_mul(0xd1b5_4a32_d192_ed03));
+        this.draw();
+        this
+    }
+
+    pub(super) fn fork(&mut self) -> Self {
+        Self(self.draw())
+    }
+
+    fn draw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// From `low` up to, not including, `high`.
+    pub(super) fn between(&mut self, low: u64, high: u64) -> u64 {
+        low + self.draw() % (high - low)
+    }
+
+    pub(super) fn once_in(&mut self, times: u64) -> bool {
+        self.between(0, times) == 0
+    }
+
+    pub(super) fn millis(&mut self, low: u64, high: u64) -> Duration {
+        Duration::from_millis(self.between(low, high))
+    }
+
+    pub(super) fn index(&mut self, count: usize) -> usize {
+        usize::try_from(self.between(0, count as u64)).unwrap()
+    }
 }
 
-/// Everything a reader was handed, in order.
+/// Which message this is, whatever its id: channel, publisher and the publisher's number for it there.
+pub(super) type Sent = (usize, u64, u64);
+
+/// A message as a reader got it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Line {
+    offset: u64,
+    prev: Option<u64>,
+    sent: Sent,
+}
+
+/// Everything a reader was handed, in order, and what was wrong with it. Numbers only: there are many of them.
 #[derive(Default)]
 pub(super) struct Journal {
     lines: Vec<Line>,
-    /// Frames that say that something is gone: nothing is, in this test.
-    missed: Vec<Value>,
+    seen: HashSet<u64>,
+    /// Ids of another epoch could not be compared: the server does not restart here.
+    epoch: Option<String>,
+    /// The offset of each channel's last message.
+    last: [Option<u64>; CHANNELS.len()],
+    /// The number that comes next of each publisher in each channel.
+    next: HashMap<(usize, u64), u64>,
+    faults: Faults,
 }
 
-/// What a comparison came to.
+impl Journal {
+    /// Takes one message. Nothing stops here: a test that goes on shows how much is wrong.
+    pub(super) fn take(&mut self, message: &Value) {
+        let line = self.line(message);
+        if !self.seen.insert(line.offset) {
+            self.faults.note(Kind::Doubled, 1, || format!("{line:?} came again"));
+            return;
+        }
+        if let Some(before) = self.lines.last().filter(|before| before.offset >= line.offset) {
+            self.faults.note(Kind::Disordered, 1, || format!("{line:?} after {before:?}"));
+        }
+        let (channel, publisher, n) = line.sent;
+        // What a reader can prove by itself: each message names the one before it.
+        let last = self.last[channel].replace(line.offset);
+        if line.prev != last {
+            self.faults.note(Kind::Lost, 1, || format!("{line:?} does not follow {last:?}"));
+        }
+        // And what only the numbers prove: `prev` would also be right if the server had lost what it acknowledged.
+        let next = self.next.entry((channel, publisher)).or_default();
+        if n > *next {
+            self.faults.note(Kind::Lost, n - *next, || format!("{line:?} and not number {next} before it"));
+        } else if n < *next {
+            self.faults.note(Kind::Doubled, 1, || format!("{line:?} under another id, or late; due was {next}"));
+        }
+        *next = (*next).max(n + 1);
+        self.lines.push(line);
+    }
+
+    fn line(&mut self, message: &Value) -> Line {
+        let name = message["channel"].as_str().unwrap();
+        let number = |field: &str| message["body"][field].as_u64().unwrap();
+        let channel = CHANNELS.iter().position(|channel| *channel == name).unwrap();
+        Line {
+            offset: self.offset(message["id"].as_str().unwrap()),
+            prev: message["prev"].as_str().map(|prev| self.offset(prev)),
+            sent: (channel, number("p"), number("n")),
+        }
+    }
+
+    /// No client may take an id apart. This one is no client: it proves what the ids promise.
+    fn offset(&mut self, id: &str) -> u64 {
+        let (epoch, offset) = id.split_once('.').unwrap();
+        let known = self.epoch.get_or_insert_with(|| epoch.to_owned());
+        if known.as_str() != epoch {
+            self.faults.note(Kind::Disordered, 1, || format!("{id} is of another epoch"));
+        }
+        offset.parse().unwrap()
+    }
+
+    /// `missed`, `error`, `bye`, a status: none of these has a reason to come here.
+    pub(super) fn strange(&mut self, what: &str) {
+        self.faults.note(Kind::Strange, 1, || what.to_owned());
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    pub(super) fn last(&self) -> [Option<u64>; CHANNELS.len()] {
+        self.last
+    }
+
+    pub(super) fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// How often each message is in here.
+    pub(super) fn counts(&self) -> HashMap<Sent, usize> {
+        let mut counts = HashMap::new();
+        for line in &self.lines {
+            *counts.entry(line.sent).or_default() += 1;
+        }
+        counts
+    }
+
+    /// The verdict on this journal against all that was stored in the reader's channels.
+    pub(super) fn compare(mut self, history: &Self, channels: &[usize], cuts: usize) -> Verdict {
+        let mine: HashMap<u64, Line> = self.lines.iter().map(|line| (line.offset, *line)).collect();
+        let mut stored = 0;
+        for line in history.lines.iter().filter(|line| channels.contains(&line.sent.0)) {
+            match mine.get(&line.offset) {
+                None => self.faults.note(Kind::Lost, 1, || format!("{line:?} never came")),
+                Some(found) => {
+                    stored += 1;
+                    if found != line {
+                        self.faults.note(Kind::Strange, 1, || format!("{found:?} is stored as {line:?}"));
+                    }
+                }
+            }
+        }
+        // The rest was never stored, or belongs to a channel nobody asked for.
+        let foreign = mine.len() - stored;
+        if foreign > 0 {
+            self.faults.note(Kind::Strange, foreign as u64, || format!("{foreign} messages nobody stored"));
+        }
+        Verdict { readers: 1, cuts, messages: self.lines.len(), faults: self.faults }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Lost,
+    Doubled,
+    Disordered,
+    Strange,
+}
+
+/// What was wrong. One missing message may count more than once in `lost`: each proof of it counts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Faults {
+    counts: [u64; 4],
+    examples: Vec<String>,
+}
+
+impl Faults {
+    fn note(&mut self, kind: Kind, times: u64, what: impl FnOnce() -> String) {
+        self.counts[kind as usize] += times;
+        if self.examples.len() < EXAMPLES {
+            self.examples.push(what());
+        }
+    }
+
+    pub(super) fn is_none(&self) -> bool {
+        self.counts == [0; 4]
+    }
+}
+
+/// A line of the table.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Verdict {
     readers: usize,
     pub(super) cuts: usize,
     messages: usize,
-    lost: usize,
-    doubled: usize,
-    disordered: usize,
-    /// The first thing that was wrong.
-    example: Option<String>,
-}
-
-impl Journal {
-    pub(super) fn take(&mut self, message: &Value) {
-        let text = |name: &str| message[name].as_str().map(str::to_owned);
-        self.lines.push(Line {
-            id: text("id").unwrap(),
-            prev: text("prev"),
-            channel: text("channel").unwrap(),
-            body: text("body").unwrap(),
-        });
-    }
-
-    pub(super) fn missed(&mut self, frame: &Value) {
-        self.missed.push(frame.clone());
-    }
-
-    /// The bodies.
-    pub(super) fn sent(&self) -> impl Iterator<Item = &String> {
-        self.lines.iter().map(|line| &line.body)
-    }
-
-    /// Against the whole history, of the first channel or of all.
-    pub(super) fn compare(&self, history: &Self, all: bool) -> Verdict {
-        let expected: Vec<_> = history.lines.iter().filter(|line| all || line.channel == super::CHANNELS[0]).collect();
-        let mut verdict = Verdict { readers: 1, messages: self.lines.len(), ..Verdict::default() };
-        let mut seen: HashMap<&str, usize> = HashMap::new();
-        let mut last: HashMap<&str, &str> = HashMap::new();
-        let mut at = 0;
-        for line in &self.lines {
-            *seen.entry(&line.id).or_default() += 1;
-            let offset: u64 = line.id.split_once('.').unwrap().1.parse().unwrap();
-            if offset <= at {
-                verdict.note(|verdict| &mut verdict.disordered, 1, format!("{line:?} after offset {at}"));
-            }
-            at = at.max(offset);
-            // What a reader can prove by itself: each message names the one before it.
-            if line.prev.as_deref() != last.insert(&line.channel, &line.id) {
-                verdict.note(|verdict| &mut verdict.lost, 1, format!("a hole before {line:?}"));
-            }
-        }
-        for line in &expected {
-            match seen.get(line.id.as_str()) {
-                None => verdict.note(|verdict| &mut verdict.lost, 1, format!("{line:?} never came")),
-                Some(1) => {}
-                Some(times) => {
-                    verdict.note(|verdict| &mut verdict.doubled, times - 1, format!("{line:?} came {times} times"));
-                }
-            }
-        }
-        if let Some(frame) = self.missed.first() {
-            verdict.note(|verdict| &mut verdict.lost, self.missed.len(), format!("told was {frame}"));
-        }
-        verdict
-    }
+    pub(super) faults: Faults,
 }
 
 impl Verdict {
-    pub(super) const HEAD: &str = "readers     cuts   messages     lost  doubled  disordered";
+    pub(super) const HEAD: &str = "readers     cuts   messages     lost  doubled  disordered  strange";
 
-    pub(super) fn add(&mut self, other: Self, cuts: usize) {
+    pub(super) fn add(&mut self, other: Self) {
         self.readers += other.readers;
-        self.cuts += cuts;
+        self.cuts += other.cuts;
         self.messages += other.messages;
-        self.lost += other.lost;
-        self.doubled += other.doubled;
-        self.disordered += other.disordered;
-        self.example = self.example.take().or(other.example);
-    }
-
-    pub(super) fn is_clean(&self) -> bool {
-        self.lost + self.doubled + self.disordered == 0
-    }
-
-    fn note(&mut self, count: impl Fn(&mut Self) -> &mut usize, times: usize, what: String) {
-        *count(self) += times;
-        self.example.get_or_insert(what);
+        for (sum, count) in self.faults.counts.iter_mut().zip(other.faults.counts) {
+            *sum += count;
+        }
+        let room = EXAMPLES - self.faults.examples.len();
+        self.faults.examples.extend(other.faults.examples.into_iter().take(room));
     }
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { readers, cuts, messages, lost, doubled, disordered, .. } = self;
-        write!(f, "{readers:>7} {cuts:>8} {messages:>10} {lost:>8} {doubled:>8} {disordered:>11}")
+        let Self { readers, cuts, messages, faults } = self;
+        let [lost, doubled, disordered, strange] = faults.counts;
+        write!(f, "{readers:>7} {cuts:>8} {messages:>10} {lost:>8} {doubled:>8} {disordered:>11} {strange:>8}")
     }
 }

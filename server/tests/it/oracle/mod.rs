@@ -1,97 +1,179 @@
 //! The oracle: publishers number what they send, every reader keeps a journal, and a proxy in between makes the
 //! network as bad as it gets. Nothing may be lost, doubled or out of order, on any transport, nor on the way from
-//! one to another. `BARO_ORACLE_SECONDS` says for how long.
+//! one to another. `BARO_ORACLE_SECONDS` says for how long, `BARO_SEED` takes the chances of an earlier run.
 
 mod journal;
 mod proxy;
 mod readers;
 
 use super::support::Baro;
-use journal::{Journal, Verdict};
+use futures::future::join_all;
+use journal::{Journal, Random, Sent, Verdict};
 use proxy::Proxy;
-use readers::{Plan, Reader};
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+use readers::{Plan, Reached, Reader};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout, timeout_at},
 };
-use tokio::time::{Instant, interval, timeout};
 
-const SECONDS: u64 = 8;
+const SECONDS: u64 = 12;
 const CHANNELS: [&str; 3] = ["a", "b", "온실-3동"];
-/// After the last publish every reader must have everything within this time.
+const DIRECT: u64 = 4;
+const THROUGH_THE_PROXY: u64 = 2;
+/// After the last publish everybody must be done within this time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn seconds() -> u64 {
-    std::env::var("BARO_ORACLE_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SECONDS)
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_missed_or_doubled_through_a_bad_network() {
+    let seed = number("BARO_SEED").unwrap_or_else(|| getrandom::u64().unwrap());
+    let time = Duration::from_secs(number("BARO_ORACLE_SECONDS").unwrap_or(SECONDS));
+    println!("BARO_SEED={seed}");
     let baro = Baro::start().await;
-    let proxy = Proxy::start(baro.address).await;
-    let stop = Arc::new(AtomicBool::new(false));
-    let readers: Vec<_> = Plan::all()
+    let proxy = Proxy::start(baro.address, Random::new(seed, 0)).await;
+    let (stop, stopped) = watch::channel(false);
+    let mut listeners: Vec<_> = Plan::all()
         .into_iter()
-        .map(|plan| (plan, tokio::spawn(Reader::new(proxy.address, plan).run(Arc::clone(&stop)))))
+        .zip(1..)
+        .map(|(plan, stream)| Listener::start(proxy.address, plan, Random::new(seed, stream), &stopped))
         .collect();
-    let sent = publish(&baro, proxy.address).await;
-    stop.store(true, Ordering::SeqCst);
-    // The last word of each channel: whoever has it has everything.
-    for channel in CHANNELS {
-        baro.say(channel, readers::END).await;
-    }
+
+    let (sent, retries) = publish(&baro, &proxy, seed, time).await;
     let history = history(&baro).await;
-    for key in &sent {
-        assert_eq!(history.sent().filter(|found| *found == key).count(), 1, "{key} is stored, once");
-    }
-    let mut table: BTreeMap<&str, Verdict> = BTreeMap::new();
-    for (plan, reader) in readers {
-        let done = timeout(PATIENCE, reader).await.unwrap_or_else(|_| panic!("{plan:?} does not get everything"));
-        let (journal, cuts) = done.unwrap();
-        table.entry(plan.name()).or_default().add(journal.compare(&history, plan.is_live()), cuts);
-    }
-    println!("{} messages in {} s, {} connections cut by the proxy", sent.len(), seconds(), proxy.cuts());
+    let late = wait_for_all(&mut listeners, history.last()).await;
+    stop.send_replace(true);
+    let table = compare(listeners, &history).await;
+
+    println!("{} messages in {time:?}, {retries} publishes sent again; {}", sent.len(), proxy.report());
     println!("{:<22}{}", "transport", Verdict::HEAD);
     for (name, verdict) in &table {
         println!("{name:<22}{verdict}");
     }
-    assert!(table.values().all(Verdict::is_clean), "the table says what went wrong: {table:?}");
+    assert!(table.values().all(|verdict| verdict.faults.is_none()), "the table says what went wrong: {table:?}");
+    assert!(late.is_empty(), "these did not get everything: {late:?}");
     assert!(table.values().all(|verdict| verdict.cuts > 0), "each was cut");
+    assert!(history.faults().is_none(), "what is stored is whole: {:?}", history.faults());
+    let counts = history.counts();
+    for one in &sent {
+        assert_eq!(counts.get(one), Some(&1), "{one:?} was acknowledged, so it is stored, once");
+    }
+    assert_eq!(history.len(), sent.len(), "each was repeated until it was acknowledged, so nothing else is stored");
 }
 
-/// Publishes for the time of the run: some directly, some through the proxy, repeating what was not answered
-/// under its key. Returns what was acknowledged.
-async fn publish(baro: &Baro, proxy: std::net::SocketAddr) -> Vec<String> {
-    let publishers = (0..6).map(|publisher| {
-        let address = if publisher < 4 { baro.address } else { proxy };
-        tokio::spawn(async move {
-            let client = readers::client();
-            let mut sent = Vec::new();
-            let mut ticks = interval(Duration::from_millis(if publisher < 4 { 12 } else { 40 }));
-            let until = Instant::now() + Duration::from_secs(seconds());
-            for n in 0.. {
-                ticks.tick().await;
-                if Instant::now() >= until {
-                    break;
-                }
-                let text = format!("{publisher}:{n}");
-                let url = format!("http://{address}/c/{}", readers::encoded(CHANNELS[n % CHANNELS.len()]));
-                let post = || client.post(&url).header("idempotency-key", &text).header("content-type", "text/plain");
-                while !post().body(text.clone()).send().await.is_ok_and(|answer| answer.status() == 201) {}
-                sent.push(text);
-            }
-            sent
-        })
-    });
-    let mut sent = Vec::new();
-    for publisher in publishers.collect::<Vec<_>>() {
-        sent.extend(publisher.await.unwrap());
+/// A reader at work.
+struct Listener {
+    plan: Plan,
+    reached: watch::Receiver<Reached>,
+    task: JoinHandle<(Journal, usize)>,
+}
+
+impl Listener {
+    fn start(address: SocketAddr, plan: Plan, random: Random, stop: &watch::Receiver<bool>) -> Self {
+        let (progress, reached) = watch::channel(Reached::default());
+        let reader = Reader::new(address, plan, random, progress);
+        Self { plan, reached, task: tokio::spawn(reader.run(stop.clone())) }
     }
-    sent
+}
+
+/// Waits until every reader has the last message of each of its channels; those that never do.
+async fn wait_for_all(listeners: &mut [Listener], last: Reached) -> Vec<Plan> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut late = Vec::new();
+    for listener in listeners {
+        let (plan, channels) = (listener.plan, listener.plan.channels());
+        let done =
+            listener.reached.wait_for(|reached| channels.iter().all(|channel| reached[*channel] >= last[*channel]));
+        if !matches!(timeout_at(deadline, done).await, Ok(Ok(_))) {
+            late.push(plan);
+        }
+    }
+    late
+}
+
+async fn compare(listeners: Vec<Listener>, history: &Journal) -> BTreeMap<&'static str, Verdict> {
+    let mut table: BTreeMap<&'static str, Verdict> = BTreeMap::new();
+    for Listener { plan, task, .. } in listeners {
+        let (journal, cuts) = task.await.unwrap();
+        table.entry(plan.name()).or_default().add(journal.compare(history, &plan.channels(), cuts));
+    }
+    table
+}
+
+/// Publishes for the time of the run: some directly, some through the proxy. In the middle third upgrades are
+/// refused. Returns what was acknowledged, and how often something had to be sent again for it.
+async fn publish(baro: &Baro, proxy: &Proxy, seed: u64, time: Duration) -> (Vec<Sent>, usize) {
+    let until = Instant::now() + time;
+    let publishers = (0..DIRECT + THROUGH_THE_PROXY).map(|number| {
+        let is_direct = number < DIRECT;
+        let address = if is_direct { baro.address } else { proxy.address };
+        // Streams of their own, beyond those of the readers.
+        let random = Random::new(seed, 1000 + number);
+        tokio::spawn(Publisher { number, is_direct, address, random, client: readers::client() }.run(until))
+    });
+    let publishers = join_all(publishers.collect::<Vec<_>>());
+    let weather = async {
+        for refusing in [false, true, false] {
+            proxy.refuse_upgrades(refusing);
+            sleep(time / 3).await;
+        }
+    };
+    let (done, ()) = tokio::join!(timeout(time + PATIENCE, publishers), weather);
+    let mut all = (Vec::new(), 0);
+    for publisher in done.expect("every publish is acknowledged some time") {
+        let (sent, retries) = publisher.unwrap();
+        all.0.extend(sent);
+        all.1 += retries;
+    }
+    all
+}
+
+struct Publisher {
+    number: u64,
+    is_direct: bool,
+    address: SocketAddr,
+    random: Random,
+    client: reqwest::Client,
+}
+
+impl Publisher {
+    /// Begins nothing new after that time, and finishes what it began.
+    async fn run(mut self, until: Instant) -> (Vec<Sent>, usize) {
+        let mut ticks = interval(Duration::from_millis(if self.is_direct { 12 } else { 40 }));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut next = [0; CHANNELS.len()];
+        let (mut sent, mut retries) = (Vec::new(), 0);
+        while Instant::now() < until {
+            ticks.tick().await;
+            let channel = self.random.index(CHANNELS.len());
+            let this = (channel, self.number, next[channel]);
+            while !self.post(this).await {
+                assert!(!self.is_direct, "nothing stands between this publisher and the server");
+                retries += 1;
+                sleep(self.random.millis(1, 20)).await;
+            }
+            sent.push(this);
+            next[channel] += 1;
+        }
+        (sent, retries)
+    }
+
+    /// Whether it was acknowledged. Only the status counts: the answer's body may get lost.
+    async fn post(&self, (channel, publisher, n): Sent) -> bool {
+        let url = format!("http://{}/c/{}", self.address, readers::encoded(CHANNELS[channel]));
+        let body = format!(r#"{{"p":{publisher},"n":{n}}}"#);
+        let mut request = self.client.post(url).header("content-type", "application/json").body(body);
+        if !self.is_direct {
+            // A network that loses the answer: the same key until there is one.
+            let key = format!("{publisher}-{channel}-{n}");
+            request = request.header("idempotency-key", key).timeout(Duration::from_millis(2500));
+        }
+        request.send().await.is_ok_and(|answer| answer.status() == 201)
+    }
 }
 
 /// Everything, read directly.

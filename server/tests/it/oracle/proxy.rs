@@ -1,8 +1,9 @@
+use super::journal::Random;
 use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -10,128 +11,163 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
         TcpListener, TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
+        tcp::{ReadHalf, WriteHalf},
     },
     time::{Instant, sleep, timeout, timeout_at},
 };
 
+/// All that is held of one direction of a connection.
+const CHUNK: usize = 16 * 1024;
+/// Longer than a client waits, so that it is the client that has to notice a silence.
+const SILENT_LIFE: Duration = Duration::from_secs(4);
+/// Answers are held back until so much is there, or more; or for so long.
+const GATHER_LEAST: usize = 2 * 1024;
+const GATHER_TIME: Duration = Duration::from_millis(300);
+
 /// A bad network: every connection through it is cut within some seconds, whatever else happens to it.
 pub(super) struct Proxy {
     pub(super) address: SocketAddr,
-    cuts: Arc<AtomicUsize>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    refusing: AtomicBool,
+    cuts: AtomicUsize,
+    silences: AtomicUsize,
+    refusals: AtomicUsize,
 }
 
 /// What a connection suffers before it is cut.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Fault {
     Nothing,
-    /// Each chunk comes late.
+    /// Each chunk comes late, both ways.
     Delays,
-    /// Answers are gathered, and come in bursts.
+    /// Answers are held back and come in bursts.
     Gathers,
-    /// One direction ends, the other goes on.
-    HalfCloses,
-    /// After the answer's head nothing comes through any more, both ways, and nothing says so.
+    /// What the client says ends early; answers go on.
+    ClosesUp,
+    /// Answers end early; what the client says goes on.
+    ClosesDown,
+    /// After the answer's head nothing comes through any more, and nothing says so.
     GoesSilent,
-    /// Upgrades are refused: the client has to find another way.
-    Refuses,
 }
 
 impl Fault {
-    fn any() -> Self {
-        match random(12) {
-            0 | 1 => Self::Delays,
-            2 | 3 => Self::Gathers,
-            4 => Self::HalfCloses,
-            5 => Self::GoesSilent,
-            6 => Self::Refuses,
+    fn any(random: &mut Random) -> Self {
+        // Silence is rare: it costs a reader more time than all the others, and it has to keep up.
+        match random.between(0, 24) {
+            0..=3 => Self::Delays,
+            4..=7 => Self::Gathers,
+            8 => Self::ClosesUp,
+            9 => Self::ClosesDown,
+            10 => Self::GoesSilent,
             _ => Self::Nothing,
         }
     }
 }
 
-pub(super) fn random(bound: u64) -> u64 {
-    getrandom::u64().unwrap() % bound
-}
-
 impl Proxy {
-    pub(super) async fn start(server: SocketAddr) -> Self {
+    /// The seed decides what the n-th connection suffers; which one is the n-th is up to the scheduler.
+    pub(super) async fn start(server: SocketAddr, mut random: Random) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let this = Self { address: listener.local_addr().unwrap(), cuts: Arc::default() };
-        let cuts = Arc::clone(&this.cuts);
+        let this = Self { address: listener.local_addr().unwrap(), shared: Arc::default() };
+        let shared = Arc::clone(&this.shared);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let cuts = Arc::clone(&cuts);
-                tokio::spawn(async move {
-                    // Two seconds, more or less.
-                    let life = Duration::from_millis(500 + random(3000));
-                    if timeout(life, carry(client, server, Fault::any())).await.is_err() {
-                        cuts.fetch_add(1, Ordering::Relaxed);
-                    }
-                });
+                tokio::spawn(suffer(client, server, random.fork(), Arc::clone(&shared)));
             }
         });
         this
     }
 
-    pub(super) fn cuts(&self) -> usize {
-        self.cuts.load(Ordering::Relaxed)
+    /// While it refuses, every second upgrade is answered with 403, and the client has to find another way.
+    pub(super) fn refuse_upgrades(&self, refusing: bool) {
+        self.shared.refusing.store(refusing, Ordering::Relaxed);
+    }
+
+    pub(super) fn report(&self) -> String {
+        let Shared { cuts, silences, refusals, .. } = &*self.shared;
+        let [cuts, silences, refusals] = [cuts, silences, refusals].map(|count| count.load(Ordering::Relaxed));
+        format!("the proxy cut {cuts}, silenced {silences} and refused {refusals} connections")
     }
 }
 
-/// Carries until both ends are done; whoever drops this cuts both.
-async fn carry(mut client: TcpStream, server: SocketAddr, fault: Fault) {
+/// One connection from its beginning to its cut.
+async fn suffer(mut client: TcpStream, server: SocketAddr, mut random: Random, shared: Arc<Shared>) {
     let Ok(mut server) = TcpStream::connect(server).await else { return };
-    let mut head = vec![0; 16 * 1024];
-    let Ok(read) = client.read(&mut head).await else { return };
-    let asks = String::from_utf8_lossy(&head[..read]).to_ascii_lowercase();
-    if matches!(fault, Fault::Refuses) && asks.contains("upgrade: websocket") {
-        let _ = client.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await;
-        return;
-    }
-    if server.write_all(&head[..read]).await.is_err() {
-        return;
-    }
-    let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
-    tokio::join!(forwards(from_client, to_server, fault), backwards(from_server, to_client, fault));
-}
-
-async fn forwards(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, fault: Fault) {
-    let mut chunk = vec![0; 4096];
-    while let Ok(read @ 1..) = from.read(&mut chunk).await {
-        if matches!(fault, Fault::Delays) {
-            sleep(Duration::from_millis(random(100))).await;
-        }
-        // A silent network takes what it is given, and that is the end of it.
-        if !matches!(fault, Fault::GoesSilent) && to.write_all(&chunk[..read]).await.is_err() {
-            return;
+    let fault = Fault::any(&mut random);
+    let life = if fault == Fault::GoesSilent { SILENT_LIFE } else { random.millis(500, 3500) };
+    let resets = random.once_in(2);
+    if timeout(life, carry(&mut client, &mut server, fault, random, &shared)).await.is_err() {
+        shared.cuts.fetch_add(1, Ordering::Relaxed);
+        if resets {
+            // An RST, which also throws away what is under way. Else they are dropped: a FIN.
+            let _ = (client.set_zero_linger(), server.set_zero_linger());
         }
     }
 }
 
-async fn backwards(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, fault: Fault) {
-    let mut chunk = vec![0; 16 * 1024];
-    let half = Instant::now() + Duration::from_millis(random(1500));
-    let mut first = true;
+/// Carries until both directions are done; whoever drops this before holds both ends of a cut line.
+async fn carry(client: &mut TcpStream, server: &mut TcpStream, fault: Fault, mut random: Random, shared: &Shared) {
+    let (mut from_client, mut to_client) = client.split();
+    let (from_server, mut to_server) = server.split();
+    let Some((request, _)) = head(&mut from_client).await else { return };
+    if is_upgrade(&request) && shared.refusing.load(Ordering::Relaxed) && random.once_in(2) {
+        shared.refusals.fetch_add(1, Ordering::Relaxed);
+        let _ = to_client.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await;
+        let _ = to_client.shutdown().await;
+        return;
+    }
+    if to_server.write_all(&request).await.is_err() {
+        return;
+    }
+    let (up, down) = ((from_client, to_server), (from_server, to_client));
+    if fault == Fault::GoesSilent {
+        return go_silent(up, down, random, shared).await;
+    }
+    let end = random.millis(200, 1500);
+    let (up_end, down_end) = match fault {
+        Fault::ClosesUp => (Some(end), None),
+        Fault::ClosesDown => (None, Some(end)),
+        _ => (None, None),
+    };
+    // Requests are small: there is nothing to gather of them.
+    let up_fault = if fault == Fault::Gathers { Fault::Nothing } else { fault };
+    tokio::join!(direction(up, up_fault, up_end, random.fork()), direction(down, fault, down_end, random));
+}
+
+/// One way through the proxy.
+type Way<'a> = (ReadHalf<'a>, WriteHalf<'a>);
+
+/// Carries one direction until it is over, or until it has to end, and says so to whoever listens there.
+async fn direction((mut from, mut to): Way<'_>, fault: Fault, end: Option<Duration>, random: Random) {
+    let carried = pump(&mut from, &mut to, fault, random);
+    match end {
+        Some(end) => {
+            let _ = timeout(end, carried).await;
+        }
+        None => carried.await,
+    }
+    let _ = to.shutdown().await;
+}
+
+async fn pump(from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>, fault: Fault, mut random: Random) {
+    let mut chunk = vec![0; CHUNK];
     loop {
-        let filled = match fault {
-            Fault::Gathers => gather(&mut from, &mut chunk).await,
-            _ => from.read(&mut chunk).await.unwrap_or(0),
+        let filled = if fault == Fault::Gathers {
+            let enough = GATHER_LEAST + random.index(CHUNK - GATHER_LEAST);
+            gather(from, &mut chunk[..enough]).await
+        } else {
+            from.read(&mut chunk).await.unwrap_or(0)
         };
         if filled == 0 {
-            let _ = to.shutdown().await;
             return;
         }
-        match fault {
-            Fault::Delays => sleep(Duration::from_millis(random(150))).await,
-            Fault::HalfCloses if Instant::now() >= half => {
-                let _ = to.shutdown().await;
-                return;
-            }
-            Fault::GoesSilent if !first => continue,
-            _ => {}
+        if fault == Fault::Delays {
+            sleep(random.millis(0, 150)).await;
         }
-        first = false;
         if to.write_all(&chunk[..filled]).await.is_err() {
             return;
         }
@@ -139,9 +175,9 @@ async fn backwards(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, fault: Fault
 }
 
 /// Fills the chunk, or as much of it as comes within a moment.
-async fn gather(from: &mut OwnedReadHalf, chunk: &mut [u8]) -> usize {
-    let until = Instant::now() + Duration::from_millis(300);
+async fn gather(from: &mut ReadHalf<'_>, chunk: &mut [u8]) -> usize {
     let mut filled = from.read(chunk).await.unwrap_or(0);
+    let until = Instant::now() + GATHER_TIME;
     while filled > 0 && filled < chunk.len() {
         match timeout_at(until, from.read(&mut chunk[filled..])).await {
             Ok(Ok(read @ 1..)) => filled += read,
@@ -149,4 +185,49 @@ async fn gather(from: &mut OwnedReadHalf, chunk: &mut [u8]) -> usize {
         }
     }
     filled
+}
+
+/// Passes the head of the answer, so that the client believes in it, and nothing after that, not even an end.
+async fn go_silent(up: Way<'_>, down: Way<'_>, random: Random, shared: &Shared) {
+    let ((mut from_client, mut to_server), (mut from_server, mut to_client)) = (up, down);
+    let answer = tokio::select! {
+        () = pump(&mut from_client, &mut to_server, Fault::Nothing, random) => return,
+        answer = head(&mut from_server) => answer,
+    };
+    let Some((bytes, length)) = answer else { return };
+    if to_client.write_all(&bytes[..length]).await.is_err() {
+        return;
+    }
+    shared.silences.fetch_add(1, Ordering::Relaxed);
+    let deaf = async {
+        swallow(&mut from_server).await;
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = swallow(&mut from_client) => {}
+        () = deaf => {}
+    }
+}
+
+async fn swallow(from: &mut ReadHalf<'_>) {
+    let mut chunk = vec![0; CHUNK];
+    while let Ok(1..) = from.read(&mut chunk).await {}
+}
+
+/// What came up to the end of a head, perhaps with what follows it, and the head's length.
+async fn head(from: &mut ReadHalf<'_>) -> Option<(Vec<u8>, usize)> {
+    let mut bytes: Vec<u8> = Vec::with_capacity(CHUNK);
+    while bytes.len() < CHUNK {
+        if from.read_buf(&mut bytes).await.ok()? == 0 {
+            return None;
+        }
+        if let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+            return Some((bytes, at + 4));
+        }
+    }
+    None
+}
+
+fn is_upgrade(request: &[u8]) -> bool {
+    String::from_utf8_lossy(request).to_ascii_lowercase().contains("upgrade: websocket")
 }

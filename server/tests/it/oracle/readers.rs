@@ -1,25 +1,28 @@
-use super::{CHANNELS, journal::Journal, proxy::random};
-use futures::StreamExt;
-use serde_json::Value;
-use std::{
-    collections::HashSet,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+use super::{
+    CHANNELS,
+    journal::{Journal, Random},
 };
+use futures::StreamExt;
+use reqwest::Response;
+use serde_json::Value;
+use std::{net::SocketAddr, time::Duration};
 use tokio::{
     net::TcpStream,
+    sync::watch,
     time::{sleep, timeout},
 };
-use tokio_tungstenite::{client_async, tungstenite::Message};
+use tokio_tungstenite::{
+    client_async,
+    tungstenite::{Error, Message},
+};
 
-/// The last message of each channel.
-pub(super) const END: &str = "end";
 /// Without a byte for so long a connection is given up: the network may have gone silent.
 const SILENCE: Duration = Duration::from_millis(2500);
+/// An event is never so large here; what grows beyond it never ends.
+const EVENT_MOST: usize = 1024 * 1024;
+
+/// The offset of the last message of each channel: how far a reader is.
+pub(super) type Reached = [Option<u64>; CHANNELS.len()];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Transport {
@@ -29,41 +32,57 @@ enum Transport {
     Poll,
 }
 
+impl Transport {
+    const ALL: [Self; 4] = [Self::WebSocket, Self::Sse, Self::LongPoll, Self::Poll];
+}
+
 /// How somebody listens.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
     /// `None`: another one each time, and not only when it is cut.
     transport: Option<Transport>,
-    /// All channels on `/live`, or the first on `/c`.
-    live: bool,
+    /// One channel on `/c`; `None`: all of them on `/live`.
+    channel: Option<usize>,
 }
 
 impl Plan {
-    /// Two of each, and eight that change.
+    /// Each transport on `/live`, twice, and on `/c`; and six readers that change.
     pub(super) fn all() -> Vec<Self> {
-        let steady = [Transport::WebSocket, Transport::Sse, Transport::LongPoll, Transport::Poll].map(Some);
-        let all = steady.into_iter().chain([None; 4]);
-        all.flat_map(|transport| [true, true, false].map(|live| Self { transport, live })).collect()
+        let steady = Transport::ALL.map(Some);
+        let all = steady.into_iter().chain([None; 2]).enumerate();
+        all.flat_map(|(n, transport)| {
+            // Not the same channel for all: one has a name that must be encoded.
+            let channel = Some(n % CHANNELS.len());
+            [None, None, channel].map(|channel| Self { transport, channel })
+        })
+        .collect()
     }
 
-    pub(super) fn is_live(self) -> bool {
-        self.live
+    pub(super) fn channels(self) -> Vec<usize> {
+        self.channel.map_or_else(|| (0..CHANNELS.len()).collect(), |channel| vec![channel])
     }
 
     pub(super) fn name(self) -> &'static str {
         match self.transport {
             Some(Transport::WebSocket) => "WebSocket",
-            Some(Transport::Sse) => "EventSource",
+            Some(Transport::Sse) => "SSE",
             Some(Transport::LongPoll) => "long poll",
             Some(Transport::Poll) => "poll",
             None => "changing at random",
         }
     }
+
+    fn path(self, after: &str) -> String {
+        match self.channel {
+            Some(channel) => format!("/c/{}?after={after}", encoded(CHANNELS[channel])),
+            None => format!("/live?channels={}&after={after}", CHANNELS.map(encoded).join(",")),
+        }
+    }
 }
 
-/// A client for one request on one connection.
+/// A client for one request on one connection, whatever proxies the machine knows.
 pub(super) fn client() -> reqwest::Client {
-    reqwest::Client::builder().pool_max_idle_per_host(0).read_timeout(SILENCE).build().unwrap()
+    reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap()
 }
 
 /// A channel's name as it stands in a URL.
@@ -71,132 +90,159 @@ pub(super) fn encoded(name: &str) -> String {
     name.parse::<app::wire::ChannelName>().unwrap().path().trim_start_matches("/c/").to_owned()
 }
 
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
 pub(super) struct Reader {
     address: SocketAddr,
     plan: Plan,
+    random: Random,
     client: reqwest::Client,
     journal: Journal,
-    cursor: Option<String>,
-    ended: HashSet<String>,
+    after: Option<String>,
     cuts: usize,
+    progress: watch::Sender<Reached>,
 }
 
 impl Reader {
-    pub(super) fn new(address: SocketAddr, plan: Plan) -> Self {
-        Self {
-            address,
-            plan,
-            client: client(),
-            journal: Journal::default(),
-            cursor: None,
-            ended: HashSet::new(),
-            cuts: 0,
-        }
+    pub(super) fn new(address: SocketAddr, plan: Plan, random: Random, progress: watch::Sender<Reached>) -> Self {
+        let (journal, client) = (Journal::default(), client());
+        Self { address, plan, random, client, journal, after: None, cuts: 0, progress }
     }
 
-    /// Listens until it has the last message of each of its channels; the journal, and how often it was cut.
-    pub(super) async fn run(mut self, stop: Arc<AtomicBool>) -> (Journal, usize) {
-        while !self.is_done() {
-            let any = [Transport::WebSocket, Transport::Sse, Transport::LongPoll, Transport::Poll];
-            let transport = self.plan.transport.unwrap_or_else(|| any[usize::try_from(random(4)).unwrap()]);
-            let fine = match transport {
-                Transport::WebSocket => self.websocket().await.is_some(),
-                Transport::Sse => self.events().await.is_some(),
-                Transport::LongPoll => self.poll(2).await.is_some(),
-                Transport::Poll => self.poll(0).await.is_some(),
-            };
-            if !fine {
-                self.cuts += 1;
-                sleep(Duration::from_millis(random(30))).await;
-            } else if transport == Transport::Poll && !stop.load(Ordering::SeqCst) {
-                sleep(Duration::from_millis(random(100))).await;
-            }
+    /// Listens until it is stopped, in the middle of whatever it does; the journal, and how often it was cut.
+    pub(super) async fn run(mut self, stop: watch::Receiver<bool>) -> (Journal, usize) {
+        tokio::select! {
+            () = self.listen() => {}
+            () = stopped(stop) => {}
         }
         (self.journal, self.cuts)
     }
 
-    fn is_done(&self) -> bool {
-        self.ended.len() == if self.plan.live { CHANNELS.len() } else { 1 }
-    }
-
-    /// Whether it stops by itself now, to go on in another way.
-    fn moves_on(&self) -> bool {
-        self.is_done() || (self.plan.transport.is_none() && random(40) == 0)
-    }
-
-    fn path(&self, more: &str) -> String {
-        let after = self.cursor.as_deref().unwrap_or("earliest");
-        if self.plan.live {
-            format!("/live?channels={}&after={after}{more}", CHANNELS.map(encoded).join(","))
-        } else {
-            format!("/c/{}?after={after}{more}", encoded(CHANNELS[0]))
+    async fn listen(&mut self) {
+        loop {
+            let transport = self.plan.transport.unwrap_or(Transport::ALL[self.random.index(4)]);
+            let end = match transport {
+                Transport::WebSocket => self.websocket().await,
+                Transport::Sse => self.events().await,
+                Transport::LongPoll => self.poll("&wait=5&limit=500").await,
+                Transport::Poll => self.poll("&limit=500").await,
+            };
+            if end.is_none() {
+                self.cuts += 1;
+                sleep(self.random.millis(1, 30)).await;
+            } else if transport == Transport::Poll {
+                // How often somebody polls is up to them.
+                sleep(self.random.millis(1, 100)).await;
+            }
         }
     }
 
-    /// Takes one frame.
-    fn take(&mut self, frame: &Value) {
+    /// Whether it stops by itself after this message, to go on in another way.
+    fn moves_on(&mut self) -> bool {
+        self.plan.transport.is_none() && self.random.once_in(40)
+    }
+
+    fn url(&self, scheme: &str, after: &str, more: &str) -> String {
+        format!("{scheme}://{}{}{more}", self.address, self.plan.path(after))
+    }
+
+    fn after(&self) -> &str {
+        self.after.as_deref().unwrap_or("earliest")
+    }
+
+    /// Takes one frame; whether the reader moves on after it.
+    fn take(&mut self, frame: &Value) -> bool {
         match frame["type"].as_str().unwrap() {
             "message" => {
                 self.journal.take(frame);
-                self.cursor = frame["id"].as_str().map(str::to_owned);
-                if frame["body"] == END {
-                    self.ended.insert(frame["channel"].as_str().unwrap().to_owned());
-                }
+                self.after = frame["id"].as_str().map(str::to_owned);
+                self.progress.send_replace(self.journal.last());
+                return self.moves_on();
             }
-            "cursor" => self.cursor = frame["cursor"].as_str().map(str::to_owned),
-            "missed" => self.journal.missed(frame),
+            "cursor" => self.after = frame["cursor"].as_str().map(str::to_owned),
+            // Nothing is gone, nothing is wrong and nobody stops in this test.
+            "missed" | "error" | "bye" => self.journal.strange(&frame.to_string()),
             _ => {}
         }
+        false
     }
 
     /// `None` when it was cut.
     async fn websocket(&mut self) -> Option<()> {
-        let url = format!("ws://{}{}", self.address, self.path(""));
-        let stream = TcpStream::connect(self.address).await.ok()?;
-        let (mut socket, _) = timeout(SILENCE, client_async(url, stream)).await.ok()?.ok()?;
+        let stream = timeout(SILENCE, TcpStream::connect(self.address)).await.ok()?.ok()?;
+        let opened = timeout(SILENCE, client_async(self.url("ws", self.after(), ""), stream)).await.ok()?;
+        // The proxy's 403 is a bad network; anything else that is not a 101 is the server's mistake.
+        if let Err(Error::Http(response)) = &opened
+            && response.status() != 403
+        {
+            self.journal.strange(&format!("an upgrade was answered with {}", response.status()));
+        }
+        let (mut socket, _) = opened.ok()?;
         loop {
             let message = timeout(SILENCE, socket.next()).await.ok()??.ok()?;
-            if let Message::Text(text) = message {
-                self.take(&serde_json::from_str(&text).unwrap());
-            }
-            if self.moves_on() {
+            if let Message::Text(text) = message
+                && self.take(&serde_json::from_str(&text).unwrap())
+            {
                 return Some(());
             }
         }
+    }
+
+    /// A `GET` that has to be answered with 200.
+    async fn get(&mut self, request: reqwest::RequestBuilder) -> Option<Response> {
+        let response = timeout(SILENCE, request.send()).await.ok()?.ok()?;
+        if response.status() != 200 {
+            self.journal.strange(&format!("a request was answered with {}", response.status()));
+            return None;
+        }
+        Some(response)
     }
 
     async fn events(&mut self) -> Option<()> {
-        let mut request = self.client.get(format!("http://{}{}", self.address, self.path("")));
-        request = request.header("accept", "text/event-stream");
-        // As an EventSource does: its own header beats what the address still says.
-        if let Some(cursor) = &self.cursor {
-            request = request.header("last-event-id", cursor);
-        }
-        let mut response = request.send().await.ok()?;
-        let mut buffer = Vec::new();
+        // As an EventSource does: the address stays what it was at first, and the header beats what it says.
+        let request = self.client.get(self.url("http", "earliest", "")).header("accept", "text/event-stream");
+        let request = self.after.iter().fold(request, |request, id| request.header("last-event-id", id));
+        let mut response = self.get(request).await?;
+        let mut buffer: Vec<u8> = Vec::new();
         loop {
-            buffer.extend_from_slice(&response.chunk().await.ok()??);
+            buffer.extend_from_slice(&timeout(SILENCE, response.chunk()).await.ok()?.ok()??);
             // An event that did not arrive whole is none.
             while let Some(end) = buffer.windows(2).position(|pair| pair == b"\n\n") {
                 let event: Vec<u8> = buffer.drain(..end + 2).collect();
-                let event = String::from_utf8(event).unwrap();
-                if let Some(data) = event.lines().find_map(|line| line.strip_prefix("data: ")) {
-                    self.take(&serde_json::from_str(data).unwrap());
+                if self.event(std::str::from_utf8(&event).unwrap()) {
+                    return Some(());
                 }
             }
-            if self.moves_on() {
-                return Some(());
-            }
+            assert!(buffer.len() < EVENT_MOST, "an event ends");
         }
     }
 
-    async fn poll(&mut self, wait: u64) -> Option<()> {
-        let url = format!("http://{}{}", self.address, self.path(&format!("&wait={wait}")));
-        let response = self.client.get(url).send().await.ok()?;
-        let answer: Value = serde_json::from_slice(&response.bytes().await.ok()?).ok()?;
-        answer["missed"].as_array()?.iter().for_each(|missed| self.journal.missed(missed));
-        answer["messages"].as_array()?.iter().for_each(|message| self.take(message));
-        self.cursor = answer["cursor"].as_str().map(str::to_owned);
+    fn event(&mut self, event: &str) -> bool {
+        let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name));
+        let Some(data) = field("data: ") else { return false };
+        let moves_on = self.take(&serde_json::from_str(data).unwrap());
+        // A browser knows the `id:` only, so it has to be what the frame says.
+        if field("id: ").is_some_and(|id| self.after.as_deref() != Some(id)) {
+            self.journal.strange(event);
+        }
+        moves_on
+    }
+
+    async fn poll(&mut self, more: &str) -> Option<()> {
+        let request = self.client.get(self.url("http", self.after(), more)).timeout(SILENCE);
+        let response = self.get(request).await?;
+        let answer: Value = serde_json::from_slice(&response.bytes().await.ok()?).unwrap();
+        for missed in answer["missed"].as_array().unwrap() {
+            self.journal.strange(&missed.to_string());
+        }
+        for message in answer["messages"].as_array().unwrap() {
+            if self.take(message) {
+                return Some(());
+            }
+        }
+        self.after = Some(answer["cursor"].as_str().unwrap().to_owned());
         Some(())
     }
 }
