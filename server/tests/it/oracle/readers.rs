@@ -139,9 +139,10 @@ impl Reader {
         }
     }
 
-    /// Whether it stops by itself after this message, to go on in another way.
+    /// Whether it stops by itself after this message, to go on in another way. Not so often that coming and going
+    /// is all it does: it would fall behind for ever, as some hundred messages come each second.
     fn moves_on(&mut self) -> bool {
-        self.plan.transport.is_none() && self.random.once_in(40)
+        self.plan.transport.is_none() && self.random.once_in(250)
     }
 
     fn url(&self, scheme: &str, after: &str, more: &str) -> String {
