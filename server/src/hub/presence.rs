@@ -38,7 +38,9 @@ pub(super) struct Attendance {
 #[derive(Default)]
 struct State {
     rooms: HashMap<ChannelName, Room>,
-    /// When leases end, soonest first; those renewed since are passed over.
+    /// When to look whether leases have ended, soonest first. One entry for each member without a connection and
+    /// one for each room where somebody writes (with no id), however often they renew: a flood of polls or of
+    /// typing does not fill it.
     ends: BinaryHeap<Reverse<(Instant, ChannelName, String)>>,
     /// Leases that no connection holds.
     loose: usize,
@@ -58,6 +60,8 @@ struct Room {
     forgotten: u64,
     /// Of the newest change of who is writing.
     typed: u64,
+    /// Somebody will look when typing ends.
+    typing_watched: bool,
 }
 
 struct Member {
@@ -65,6 +69,8 @@ struct Member {
     connections: u32,
     /// Without a connection: when the lease ends.
     until: Option<Instant>,
+    /// When its end is looked at; entries of other times are passed over.
+    looked_at: Option<Instant>,
 }
 
 #[derive(Clone)]
@@ -142,15 +148,14 @@ impl Attendance {
             match (known, on) {
                 (Some(at), true) => {
                     room.typing[at].1 = until;
-                    state.ends.push(Reverse((until, channel.clone(), String::new())));
                     return;
                 }
-                (None, true) if room.typing.len() < TYPERS => {
-                    room.typing.push((sender.clone(), until));
-                    state.ends.push(Reverse((until, channel.clone(), String::new())));
-                }
+                (None, true) if room.typing.len() < TYPERS => room.typing.push((sender.clone(), until)),
                 (Some(at), false) => drop(room.typing.remove(at)),
                 (None, _) => return,
+            }
+            if on && !std::mem::replace(&mut room.typing_watched, true) {
+                state.ends.push(Reverse((until, channel.clone(), String::new())));
             }
             state.typed(channel);
         });
@@ -218,7 +223,7 @@ impl State {
             room.note(self.version, Change { sender: sender.clone(), joined: true });
             self.stirred.insert(channel.clone());
         }
-        let fresh = || Member { sender: sender.clone(), connections: 0, until: None };
+        let fresh = || Member { sender: sender.clone(), connections: 0, until: None, looked_at: None };
         room.members.entry(sender.id.clone()).or_insert_with(fresh)
     }
 
@@ -231,7 +236,11 @@ impl State {
         if member.until.replace(until).is_none() {
             self.loose += 1;
         }
-        self.ends.push(Reverse((until, channel.clone(), id.to_owned())));
+        // A look that comes sooner finds that it was renewed, and looks again.
+        if member.looked_at.is_none_or(|at| at > until) {
+            member.looked_at = Some(until);
+            self.ends.push(Reverse((until, channel.clone(), id.to_owned())));
+        }
     }
 
     fn typed(&mut self, channel: &ChannelName) {
@@ -248,7 +257,7 @@ impl State {
             if id.is_empty() {
                 self.end_typing(&channel, now);
             } else {
-                self.end_lease(&channel, &id, at);
+                self.end_lease(&channel, &id, at, now);
             }
             if self.rooms.get(&channel).is_some_and(|room| room.members.is_empty()) {
                 self.rooms.remove(&channel);
@@ -260,15 +269,25 @@ impl State {
         let Some(room) = self.rooms.get_mut(channel) else { return };
         let before = room.typing.len();
         room.typing.retain(|(_, until)| *until > now);
-        if room.typing.len() < before {
+        let next = room.typing.iter().map(|(_, until)| *until).min();
+        room.typing_watched = next.is_some();
+        let ended = room.typing.len() < before;
+        self.ends.extend(next.map(|next| Reverse((next, channel.clone(), String::new()))));
+        if ended {
             self.typed(channel);
         }
     }
 
-    fn end_lease(&mut self, channel: &ChannelName, id: &str, at: Instant) {
+    fn end_lease(&mut self, channel: &ChannelName, id: &str, at: Instant, now: Instant) {
         let Some(room) = self.rooms.get_mut(channel) else { return };
-        // Renewed, or held by a connection again.
-        if room.members.get(id).is_none_or(|member| member.until != Some(at)) {
+        let Some(member) = room.members.get_mut(id).filter(|member| member.looked_at == Some(at)) else { return };
+        // `None`: held by a connection again. Later: renewed.
+        member.looked_at = member.until.filter(|until| *until > now);
+        if let Some(next) = member.looked_at {
+            self.ends.push(Reverse((next, channel.clone(), id.to_owned())));
+            return;
+        }
+        if member.until.is_none() {
             return;
         }
         let Some(member) = room.members.remove(id) else { return };
@@ -347,5 +366,26 @@ impl Drop for Lease {
                 }
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_polls_and_typing_does_not_grow() {
+        let (attendance, channel) = (Arc::new(Attendance::default()), "a".parse::<ChannelName>().unwrap());
+        let sender = Sender { id: "p1".into(), name: "flood".into(), kind: Kind::Program };
+        for _ in 0..1000 {
+            attendance.renew(std::slice::from_ref(&channel), &sender, Duration::from_secs(60));
+            attendance.typing(&channel, &sender, true);
+            drop(attendance.enter(std::slice::from_ref(&channel), sender.clone()));
+        }
+        assert!(attendance.state().ends.len() < 5, "{}", attendance.state().ends.len());
+        assert_eq!(attendance.here(&channel), 1);
+        tokio::time::advance(LEAVE_GRACE + Duration::from_secs(2)).await;
+        attendance.change(|state| state.end_leases(Instant::now()));
+        assert_eq!((attendance.here(&channel), attendance.state().loose), (0, 0), "and it ends all the same");
     }
 }
