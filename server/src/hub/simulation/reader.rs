@@ -62,7 +62,8 @@ impl Reader {
         let start = match self.cursor {
             Some(cursor) => Start::After(cursor),
             None if self.dice.one_in(2) => Start::Earliest,
-            None => Start::Last(usize::try_from(self.dice.up_to(10)).unwrap()),
+            // At least the last word of each channel: who begins after it would wait for ever.
+            None => Start::Last(3 + usize::try_from(self.dice.up_to(10)).unwrap()),
         };
         let subscription = self.hub.subscribe(channels(), start).await.ok()?;
         self.cursor.get_or_insert(subscription.cursor());
