@@ -68,8 +68,8 @@ pub(super) async fn upgrade(
     let session = Session::new(app.hub.clone(), author, input, app.max_message, subscription);
     let place = parts.extensions.get::<Place>().cloned();
     let pulse = parts.extensions.get::<Pulse>().cloned().unwrap_or_default();
-    let line = websocket::Line { format: reading.format, announce, pulse };
-    Ok(websocket::upgrade(socket, app.hub.clone(), session, line, place))
+    let settings = websocket::Settings { format: reading.format, announce, pulse };
+    Ok(websocket::upgrade(socket, app.hub.clone(), session, settings, place))
 }
 
 pub(super) async fn stream(

@@ -4,7 +4,7 @@ use super::Pulse;
 use crate::{
     hub::Hub,
     limits::{HEARTBEAT, SILENCE, WEBSOCKET_READ_BUFFER},
-    session::{self, Session},
+    session::{Line, Session},
 };
 use app::wire::{Body, CloseCode, ErrorCode, Format, Frame};
 use axum::{
@@ -21,7 +21,7 @@ const WRITE_BUFFER: usize = 32 * 1024;
 
 /// What the transport is told of a connection beside its session.
 #[derive(Clone, Debug)]
-pub struct Line {
+pub struct Settings {
     /// Frames or bodies, as the client asked for.
     pub format: Format,
     /// Begin with where the reader is.
@@ -36,7 +36,7 @@ pub fn upgrade(
     upgrade: WebSocketUpgrade,
     hub: Hub,
     session: Session,
-    line: Line,
+    settings: Settings,
     held: impl Send + 'static,
 ) -> Response {
     // Room above the limit, so that a frame just too large is answered and not cut off.
@@ -47,8 +47,8 @@ pub fn upgrade(
         .max_message_size(limit)
         .max_frame_size(limit)
         .on_upgrade(move |socket| async move {
-            let mut connection = Connection { socket, session, format: line.format, pulse: line.pulse };
-            if let Err(Gone) = connection.run(hub, line.announce).await {
+            let mut connection = Connection { socket, session, format: settings.format, pulse: settings.pulse };
+            if let Err(Gone) = connection.run(hub, settings.announce).await {
                 tracing::debug!("a WebSocket is gone");
             }
             drop(held);
@@ -69,7 +69,7 @@ impl Connection {
     async fn run(&mut self, hub: Hub, announce: bool) -> Result<(), Gone> {
         if announce {
             let opening = self.session.opening();
-            self.write(vec![session::Line::Frame(opening)]).await?;
+            self.write(vec![Line::Frame(opening)]).await?;
         }
         // On a clock of its own: a busy reader that only listens must prove that it is there, too.
         let mut ping = Instant::now() + HEARTBEAT;
@@ -128,7 +128,7 @@ impl Connection {
             Message::Close(_) => return Ok(true),
         };
         if let Some(frame) = answer {
-            self.write(vec![session::Line::Frame(frame)]).await?;
+            self.write(vec![Line::Frame(frame)]).await?;
         }
         Ok(false)
     }
@@ -149,7 +149,7 @@ impl Connection {
         self.write(answers).await?;
         let retry_ms = u64::try_from(hub.return_after().unwrap_or_default().as_millis()).unwrap_or(u64::MAX);
         let bye = Frame::Bye { code: CloseCode::GoingAway as u16, reason: "the server is stopping".into(), retry_ms };
-        self.write(vec![session::Line::Frame(bye)]).await?;
+        self.write(vec![Line::Frame(bye)]).await?;
         // Also as the close's reason, for clients that get bodies only. It has at most 123 bytes.
         self.close(CloseCode::GoingAway, format!("the server is stopping; come back in {retry_ms} ms")).await
     }
@@ -165,7 +165,7 @@ impl Connection {
     }
 
     /// Writes as many lines as there are, then flushes once.
-    async fn write(&mut self, lines: Vec<session::Line>) -> Result<(), Gone> {
+    async fn write(&mut self, lines: Vec<Line>) -> Result<(), Gone> {
         if lines.is_empty() {
             return Ok(());
         }
@@ -187,19 +187,19 @@ impl Connection {
     }
 }
 
-fn encode(line: session::Line, format: Format) -> Option<Message> {
+fn encode(line: Line, format: Format) -> Option<Message> {
     match (line, format) {
-        (session::Line::Stored(stored), Format::Frames) => text(stored.frame.clone()),
-        (session::Line::Stored(stored), Format::Bodies) => match &stored.message.body {
+        (Line::Stored(stored), Format::Frames) => text(stored.frame.clone()),
+        (Line::Stored(stored), Format::Bodies) => match &stored.message.body {
             Body::Text(body) | Body::Json(body) => Some(Message::Text(body.as_str().into())),
             Body::Binary(bytes) => Some(Message::Binary(Bytes::copy_from_slice(bytes))),
         },
-        (session::Line::Frame(frame), Format::Frames) => Some(Message::Text(frame.to_json().into())),
+        (Line::Frame(frame), Format::Frames) => Some(Message::Text(frame.to_json().into())),
         // The plainest clients get bodies and errors; a heartbeat would look like a message.
-        (session::Line::Frame(frame @ (Frame::Error { .. } | Frame::Missed(_))), Format::Bodies) => {
+        (Line::Frame(frame @ (Frame::Error { .. } | Frame::Missed(_))), Format::Bodies) => {
             Some(Message::Text(frame.to_json().into()))
         }
-        (session::Line::Frame(_), Format::Bodies) => None,
+        (Line::Frame(_), Format::Bodies) => None,
     }
 }
 

@@ -21,7 +21,10 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
 
 /// Looked for when nothing else is said: long enough to see that it works.
 const SECONDS: u64 = 3;
@@ -114,8 +117,10 @@ async fn history(seed: u64) -> Tally {
     });
     let hub = hub.unwrap_or_else(|never| match never {});
     let keeping = tokio::spawn(hub.clone().keep());
+    let begun = Arc::new(Semaphore::new(0));
     let readers: Vec<_> = (0..2 + dice.up_to(4))
-        .map(|n| tokio::spawn(Reader::new(hub.clone(), dice.fork(), sender(&format!("r{n}"))).run()))
+        .map(|n| Reader::new(hub.clone(), dice.fork(), sender(&format!("r{n}")), Arc::clone(&begun)))
+        .map(|reader| tokio::spawn(reader.run()))
         .collect();
     let publishers: Vec<_> = (0..1 + dice.up_to(3))
         .map(|n| tokio::spawn(publish(hub.clone(), dice.fork(), format!("p{n}"), 5 + dice.up_to(40))))
@@ -124,7 +129,9 @@ async fn history(seed: u64) -> Tally {
     for publisher in publishers {
         tally.add(&publisher.await.unwrap());
     }
-    // The last word in each channel: whoever has it has everything before it, or was told.
+    // The last word in each channel: whoever has it has everything before it, or was told. Who began after it would
+    // wait for ever.
+    let _all = begun.acquire_many(u32::try_from(readers.len()).unwrap()).await.unwrap();
     for channel in channels() {
         tally.add(&say(&hub, &mut dice, channel, "last", "end").await);
     }

@@ -6,9 +6,13 @@ use crate::{
 use app::wire::{ChannelName, Id, Missed, Sender};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
 
 /// A reader of all channels that is slow at times, gives calls up, goes away and comes back, and trusts nothing.
 pub(super) struct Reader {
@@ -24,11 +28,13 @@ pub(super) struct Reader {
     /// What it was told is gone, and was not yet passed by a message.
     gone: BTreeMap<ChannelName, Missed>,
     ended: BTreeSet<ChannelName>,
+    /// Gets a permit when this reader has begun.
+    begun: Arc<Semaphore>,
     tally: Tally,
 }
 
 impl Reader {
-    pub(super) fn new(hub: Hub, dice: Dice, sender: Sender) -> Self {
+    pub(super) fn new(hub: Hub, dice: Dice, sender: Sender, begun: Arc<Semaphore>) -> Self {
         Self {
             hub,
             dice,
@@ -38,6 +44,7 @@ impl Reader {
             last: BTreeMap::new(),
             gone: BTreeMap::new(),
             ended: BTreeSet::new(),
+            begun,
             tally: Tally::default(),
         }
     }
@@ -62,11 +69,13 @@ impl Reader {
         let start = match self.cursor {
             Some(cursor) => Start::After(cursor),
             None if self.dice.one_in(2) => Start::Earliest,
-            // At least the last word of each channel: who begins after it would wait for ever.
-            None => Start::Last(3 + usize::try_from(self.dice.up_to(10)).unwrap()),
+            None => Start::Last(usize::try_from(self.dice.up_to(10)).unwrap()),
         };
         let subscription = self.hub.subscribe(channels(), start).await.ok()?;
-        self.cursor.get_or_insert(subscription.cursor());
+        if self.cursor.is_none() {
+            self.cursor = Some(subscription.cursor());
+            self.begun.add_permits(1);
+        }
         self.at = self.at.max(subscription.cursor().offset);
         let subscription = subscription.attended_by(self.sender.clone()).with_presence();
         Some(if self.dice.one_in(4) { subscription.unannounced() } else { subscription })
