@@ -4,14 +4,20 @@
 
 #![expect(clippy::print_stdout, reason = "a report is what it is for")]
 
+mod compare;
+mod floor;
 mod http;
 mod idle;
+mod load;
+mod peers;
+mod plain;
 mod publish;
 mod reader;
 mod report;
 mod server;
 mod slow;
 mod storm;
+mod usage;
 mod websocket;
 
 use anyhow::{Context, Result, bail};
@@ -49,25 +55,62 @@ enum Command {
     Slow(slow::Options),
     /// Memory of a WebSocket on which nothing happens.
     Idle(idle::Options),
+    /// The same rows for Baro and others, beside what the machine can do at most.
+    //    Compare(compare::Options),
+    /// One of these rows for one server, with all its figures.
+    Row(compare::RowOptions),
+    /// How Baro does with more readers, channels, bytes and publishers.
+    //    Grow(compare::GrowOptions),
+    /// A short run that fails if Baro became much slower beside the floor.
+    //    Guard(compare::GuardOptions),
+    /// A server that does the least there is to do: the limit the others are measured by.
+    Floor(floor::Options),
+    /// A server as the examples of axum show it.
+    Axum,
 }
 
 fn main() -> Result<()> {
     let cli = Cli::parse();
+    if let Command::Floor(options) = &cli.command {
+        return floor::run(options);
+    }
+    let pinned = if cli.command.compares() { compare::take_core()? } else { None };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(cli.threads as usize)
         .enable_all()
         .build()
         .context("the runtime cannot be started")?;
-    runtime.block_on(unless_stopped(measure(&cli)))
+    let result = runtime.block_on(unless_stopped(measure(&cli, pinned)));
+    // A thread that still loads a server is not waited for.
+    runtime.shutdown_background();
+    result
 }
 
-async fn measure(cli: &Cli) -> Result<()> {
+impl Command {
+    /// Whether a server and the generator have a core each.
+    fn compares(&self) -> bool {
+        matches!(self, Self::Row(_))
+    }
+}
+
+async fn measure(cli: &Cli, core: Option<usize>) -> Result<()> {
+    let peers = || compare::setup(&cli.baro, cli.dir.as_deref(), core);
+    match &cli.command {
+        //        Command::Compare(options) => return compare::compare(&peers()?, options).await,
+        Command::Row(options) => return compare::row(&peers()?, options).await,
+        //        Command::Grow(options) => return compare::grow(&peers()?, options).await,
+        //        Command::Guard(options) => return compare::guard(&peers()?, options).await,
+        Command::Floor(options) => return floor::run(options),
+        Command::Axum => return plain::run().await,
+        _ => {}
+    }
     let setup = Setup::new(&cli.baro, cli.dir.as_deref())?;
     match &cli.command {
         Command::Publish(options) => publish::run(&setup, options).await,
         Command::Storm(options) => storm::run(&setup, options).await,
         Command::Slow(options) => slow::run(&setup, options).await,
         Command::Idle(options) => idle::run(&setup, options).await,
+        _ => Ok(()),
     }
 }
 

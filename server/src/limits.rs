@@ -48,6 +48,8 @@ pub(crate) const PACE_READ_BACK: usize = 20_000;
 pub(crate) const BATCH_MESSAGES: usize = 256;
 /// Bytes handed to one connection in one go (at least one message).
 pub(crate) const BATCH_BYTES: usize = 512 * 1024;
+/// Readers of one lane that are written to before others get their turn: half a millisecond.
+pub(crate) const LANE_SLICE: usize = 64;
 /// Bytes of one JSON answer of messages; what does not fit is `more`.
 pub(crate) const ANSWER_BYTES: usize = 8 * 1024 * 1024;
 /// Messages read at once for a page of history: bounds what is read and then does not fit.
@@ -71,8 +73,8 @@ pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// hyper's buffer for one connection; a larger head is refused with 431.
 pub(crate) const HTTP_BUFFER: usize = 16 * 1024;
-/// axum's read buffer for one WebSocket: its default of 128 KiB would be most of an idle connection.
-pub(crate) const WEBSOCKET_READ_BUFFER: usize = 4096;
+/// Bytes read from a WebSocket in one go, into a buffer that all connections of a thread share: an idle one has none.
+pub(crate) const READ_BUFFER: usize = 64 * 1024;
 /// What a peer has not acknowledged for so long never will be: with the heartbeat before it, a line that died is
 /// noticed within a minute on every transport (`TCP_USER_TIMEOUT`).
 pub(crate) const UNACKNOWLEDGED: Duration = Duration::from_secs(45);

@@ -5,20 +5,21 @@ use super::{
     error::answer,
     negotiate::{Asked, is_upgrade},
     params::reading,
-    serve::Place,
 };
 use crate::{
     hub::{Start, Subscription, Until},
     session::{Input, Session},
-    transport::{Pulse, poll, sse, websocket},
+    transport::{Pipe, poll, sse, websocket},
     web,
 };
 use app::wire::{Answer, ChannelName, ErrorCode, Format, Reading};
 use axum::{
-    extract::{FromRequestParts, Path, Request, State, ws::WebSocketUpgrade},
-    http::{HeaderValue, header},
+    extract::{Path, Request, State},
+    http::{HeaderValue, Version, header},
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
+use std::sync::Arc;
 
 pub(super) async fn get(State(app): State<App>, Path(channel): Path<String>, request: Request) -> Response {
     let asked = Asked::from_request(&app, &request);
@@ -41,7 +42,7 @@ async fn respond(app: &App, asked: &Asked, channel: &str, request: Request) -> R
             let asked = Asked { answer: Answer::Html, ..asked.clone() };
             Ok(web::channel(app, asked, channel, reading.at, None).await)
         }
-        Answer::Sse => stream(app, asked, vec![channel], &reading).await,
+        Answer::Sse => stream(app, asked, vec![channel], &reading, line(&request)?).await,
         Answer::Json => json(app, asked, vec![channel], &reading).await,
     }
 }
@@ -56,9 +57,8 @@ pub(super) async fn upgrade(
     input: Input,
 ) -> Result<Response, HttpError> {
     let (mut parts, _) = request.into_parts();
-    let socket = WebSocketUpgrade::from_request_parts(&mut parts, app)
-        .await
-        .map_err(|rejection| HttpError::new(ErrorCode::BadParameter, rejection.to_string()))?;
+    let handshake = websocket::Handshake::read(&mut parts)
+        .map_err(|error| HttpError::new(ErrorCode::BadParameter, error.to_string()))?;
     let announce = matches!(input, Input::Commands) && reading.format == Format::Frames;
     let author = asked.sender(app, reading.from.clone());
     let subscription = subscribe(app, channels, reading.start.unwrap_or(Start::Now)).await?;
@@ -66,10 +66,7 @@ pub(super) async fn upgrade(
     // To the plain clients of `/c` every frame is a message.
     let subscription = if announce { subscription.with_presence() } else { subscription.unannounced() };
     let session = Session::new(app.hub.clone(), author, input, app.max_message, subscription);
-    let place = parts.extensions.get::<Place>().cloned();
-    let pulse = parts.extensions.get::<Pulse>().cloned().unwrap_or_default();
-    let settings = websocket::Settings { format: reading.format, announce, pulse };
-    Ok(websocket::upgrade(socket, app.hub.clone(), session, settings, place))
+    Ok(handshake.accept(app.hub.clone(), session, reading.format, announce))
 }
 
 pub(super) async fn stream(
@@ -77,11 +74,19 @@ pub(super) async fn stream(
     asked: &Asked,
     channels: Vec<ChannelName>,
     reading: &Reading,
+    line: sse::Line,
 ) -> Result<Response, HttpError> {
     let subscription = subscribe(app, channels, reading.start.unwrap_or(Start::Now)).await?;
     let subscription = subscription.attended_by(asked.sender(app, reading.from.clone()));
     let subscription = if reading.format == Format::Frames { subscription.with_presence() } else { subscription };
-    Ok(vary(sse::respond(app.hub.clone(), subscription, reading.format)))
+    Ok(vary(sse::respond(app.hub.clone(), subscription, reading.format, line)))
+}
+
+/// The connection a request came over.
+pub(super) fn line(request: &Request) -> Result<sse::Line, HttpError> {
+    let pipe = request.extensions().get::<Arc<Pipe>>().cloned();
+    let pipe = pipe.ok_or_else(|| HttpError::new(ErrorCode::Internal, "the connection is not known"))?;
+    Ok(sse::Line { pipe, chunked: request.version() == Version::HTTP_11 })
 }
 
 pub(super) async fn json(
@@ -90,16 +95,17 @@ pub(super) async fn json(
     channels: Vec<ChannelName>,
     reading: &Reading,
 ) -> Result<Response, HttpError> {
-    let answer = match reading.before {
+    let body = match reading.before {
         Some(before) => {
             let history = app.hub.history(&channels, Until::Before(before), reading.limit).await?;
             let cursor = history.messages.last().map_or(before, |stored| stored.message.id);
-            poll::Answer { messages: history.messages, cursor, more: history.more, missed: history.missed }
+            let (messages, missed) = (history.messages, history.missed);
+            poll::Answer { messages, cursor, more: history.more, missed }.to_json().freeze()
         }
         None => poll(app, asked, channels, reading).await?,
     };
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-    let mut response = vary((headers, answer.to_json().freeze()).into_response());
+    let mut response = vary((headers, body).into_response());
     // The server stops: this poll ended early, and the next one is better not sent at once.
     if let Some(after) = app.hub.return_after() {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(after.as_millis().div_ceil(1000) as u64));
@@ -107,12 +113,7 @@ pub(super) async fn json(
     Ok(response)
 }
 
-async fn poll(
-    app: &App,
-    asked: &Asked,
-    channels: Vec<ChannelName>,
-    reading: &Reading,
-) -> Result<poll::Answer, HttpError> {
+async fn poll(app: &App, asked: &Asked, channels: Vec<ChannelName>, reading: &Reading) -> Result<Bytes, HttpError> {
     if reading.continues() {
         app.hub.polled(&channels, &asked.sender(app, reading.from.clone()), reading.wait);
     }
@@ -122,7 +123,7 @@ async fn poll(
         Start::Now | Start::After(_) | Start::Earliest => reading.limit,
     };
     let subscription = subscribe(app, channels, start).await?;
-    Ok(poll::take(&app.hub, subscription, limit, reading.wait).await?)
+    Ok(poll::take(subscription, limit, reading.wait).await?)
 }
 
 async fn subscribe(app: &App, channels: Vec<ChannelName>, start: Start) -> Result<Subscription, HttpError> {

@@ -23,7 +23,7 @@ pub(super) async fn get(State(app): State<App>, request: Request) -> Result<Resp
         return Err(HttpError::new(ErrorCode::BadParameter, "say which channels: /live?channels=a,b"));
     }
     match reading.answer.unwrap_or(asked.answer) {
-        Answer::Sse => channel::stream(&app, &asked, channels, &reading).await,
+        Answer::Sse => channel::stream(&app, &asked, channels, &reading, channel::line(&request)?).await,
         Answer::Json | Answer::Html => channel::json(&app, &asked, channels, &reading).await,
     }
 }

@@ -2,7 +2,6 @@
 
 mod channel;
 mod error;
-mod guarded;
 mod live;
 mod lobby;
 mod negotiate;

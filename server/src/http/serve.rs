@@ -1,9 +1,9 @@
 //! The accept loop: hyper, with bounds on time and memory that `axum::serve` does not have.
 
-use super::guarded::Guarded;
 use crate::{
     hub::Hub,
     limits::{CONNECTIONS, HEAD_TIMEOUT, HTTP_BUFFER},
+    transport::{Guarded, Pipe},
 };
 use axum::{Router, extract::Request};
 use hyper::server::conn::http1;
@@ -16,10 +16,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
+use tokio::{net::TcpListener, sync::Semaphore};
 use tower::ServiceExt;
 
 /// Where a request comes from.
@@ -30,13 +27,6 @@ impl Default for Peer {
     fn default() -> Self {
         Self(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
     }
-}
-
-/// One of the [`CONNECTIONS`]. A WebSocket outlives the HTTP connection it began as and keeps its place: else
-/// it would not be counted, and a stop would not wait for its goodbye.
-#[derive(Clone)]
-pub(super) struct Place {
-    _permit: Arc<OwnedSemaphorePermit>,
 }
 
 /// Serves until the hub closes, then lets open answers end for at most `drain`.
@@ -55,8 +45,9 @@ pub async fn serve(listener: TcpListener, router: Router, hub: Hub, drain: Durat
                     tracing::warn!(limit = CONNECTIONS, "too many connections; one was turned away");
                     continue;
                 };
-                let place = Place { _permit: Arc::new(place) };
-                tokio::spawn(handle(stream, Peer(peer.ip()), place, router.clone(), hub.clone()));
+                // A WebSocket outlives the HTTP connection it began as; its pipe, and with it the place, goes last.
+                let pipe = Pipe::new(stream, place);
+                tokio::spawn(handle(pipe, Peer(peer.ip()), router.clone(), hub.clone()));
             }
             Err(error) => {
                 // Out of file descriptors, most likely: wait a little longer each time.
@@ -71,14 +62,12 @@ pub async fn serve(listener: TcpListener, router: Router, hub: Hub, drain: Durat
     let _ = tokio::time::timeout(drain, places.acquire_many(all)).await;
 }
 
-async fn handle(stream: TcpStream, peer: Peer, place: Place, router: Router, hub: Hub) {
-    let stream = Guarded::new(stream);
-    let pulse = stream.pulse();
+async fn handle(pipe: Arc<Pipe>, peer: Peer, router: Router, hub: Hub) {
+    let stream = Guarded::new(Arc::clone(&pipe));
     let service = router.map_request(move |request: Request<hyper::body::Incoming>| {
         let mut request = request.map(axum::body::Body::new);
         request.extensions_mut().insert(peer);
-        request.extensions_mut().insert(place.clone());
-        request.extensions_mut().insert(pulse.clone());
+        request.extensions_mut().insert(Arc::clone(&pipe));
         request
     });
     let connection = http1::Builder::new()

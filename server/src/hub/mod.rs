@@ -1,20 +1,26 @@
 //! The hub: who is listening on this node, and the recent end of the log in memory.
 //!
-//! - [`ring`]: the dispatcher and what it keeps: recent messages, watchers, the pace of channels.
-//! - [`subscription`]: one reader's cursor; catching up and being live are its one loop.
+//! - [`ring`]: the dispatcher and what it keeps: recent messages, who watches, the pace of channels.
+//! - [`subscription`]: one reader: it catches up by reading, and then sits in a lane.
+//! - [`catch_up`]: reading what lies between a reader's cursor and the end of the log.
+//! - [`lane`]: readers that are up to date, to whom what comes is pushed; [`pump`]: what drives the lanes.
 //! - [`presence`]: who is in a channel and who is writing; leases, never stored.
 //!
 //! The hub never sees a socket, and holds no lock while it waits.
 
+mod catch_up;
+mod lane;
 mod pace;
 mod presence;
+mod pump;
 mod ring;
 #[cfg(test)]
 mod simulation;
 mod subscription;
 
 pub use app::wire::Start;
-pub use subscription::{Delivery, Subscription};
+pub use lane::{Chunk, Form, Outlet, Way};
+pub use subscription::{Delivery, Ended, Subscription};
 
 use crate::{
     clock,
@@ -23,18 +29,22 @@ use crate::{
 };
 use app::wire::{ChannelEntry, ChannelName, Id, Missed, Presence, Sender};
 use presence::Attendance;
+use pump::Lanes;
 use ring::{Bounds, Ring};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 /// Who is listening here, and the way to the log.
 #[derive(Clone)]
-pub struct Hub {
+pub struct Hub(Arc<Parts>);
+
+struct Parts {
     engine: Arc<dyn Engine>,
     ring: Arc<Ring>,
+    lanes: Arc<Lanes>,
     attendance: Arc<Attendance>,
     /// The server stops; readers are to come back spread over this time.
-    closing: Arc<watch::Sender<Option<Duration>>>,
+    closing: watch::Sender<Option<Duration>>,
 }
 
 /// Where a page of history ends.
@@ -67,24 +77,27 @@ impl Hub {
     }
 
     fn open_with<E>(bounds: Bounds, open: impl FnOnce(Arc<dyn Tail>) -> Result<Arc<dyn Engine>, E>) -> Result<Self, E> {
-        let ring = Arc::new(Ring::new(bounds));
+        let lanes = Arc::new(Lanes::new());
+        let ring = Arc::new(Ring::new(bounds, Arc::clone(&lanes)));
         let engine = open(Arc::clone(&ring) as Arc<dyn Tail>)?;
-        Ok(Self { engine, ring, attendance: Arc::default(), closing: Arc::new(watch::Sender::new(None)) })
+        let closing = watch::Sender::new(None);
+        Ok(Self(Arc::new(Parts { engine, ring, lanes, attendance: Arc::default(), closing })))
     }
 
-    /// Drops what need not be kept and tells of comings and goings, until the server stops.
+    /// Brings messages to readers that are up to date, drops what need not be kept and tells of comings and goings,
+    /// until the server stops.
     pub async fn keep(self) {
         tokio::select! {
-            () = self.attendance.keep(&self.ring) => {}
+            () = self.0.attendance.keep(&self.0.ring) => {}
             () = self.trim() => {}
-            () = self.closed() => {}
+            () = pump::run(&self) => {}
         }
     }
 
     /// A slice at a time, so that publishers wait for one of them at most.
     async fn trim(&self) {
         loop {
-            match self.engine.trim().await {
+            match self.0.engine.trim().await {
                 Ok(0) => tokio::time::sleep(KEEPING_PAUSE).await,
                 Ok(_) => {}
                 Err(error) => {
@@ -101,25 +114,25 @@ impl Hub {
     /// Why it was not stored.
     pub async fn publish(&self, draft: Draft) -> Result<Appended, AppendError> {
         let (channel, from) = (draft.channel.clone(), draft.from.clone());
-        let appended = self.engine.append(draft).await?;
+        let appended = self.0.engine.append(draft).await?;
         // Who has said it is no longer writing it.
-        self.attendance.typing(&channel, &from, false);
+        self.0.attendance.typing(&channel, &from, false);
         Ok(appended)
     }
 
     /// Somebody writes in a channel, or does so no more.
     pub fn typing(&self, channel: &ChannelName, from: &Sender, on: bool) {
-        self.attendance.typing(channel, from, on);
+        self.0.attendance.typing(channel, from, on);
     }
 
     /// Who is in a channel, if anybody is.
     pub fn here(&self, channel: &ChannelName) -> Option<Presence> {
-        self.attendance.whole(channel)
+        self.0.attendance.whole(channel)
     }
 
     /// A poll that goes on: whoever polls is present until some time after it.
     pub fn polled(&self, channels: &[ChannelName], from: &Sender, wait: Duration) {
-        self.attendance.renew(channels, from, wait + POLL_LEASE);
+        self.0.attendance.renew(channels, from, wait + POLL_LEASE);
     }
 
     /// Begins to listen. What comes after this call is not missed, whatever `start` says.
@@ -136,7 +149,7 @@ impl Hub {
     /// The store cannot be read.
     pub async fn some_after(&self, channel: &ChannelName, id: Id, count: usize) -> Result<Option<Id>, ReadError> {
         let head = self.head();
-        let Resolved::At(offset) = self.engine.lineage().resolve(id, head) else { return Ok(None) };
+        let Resolved::At(offset) = self.0.engine.lineage().resolve(id, head) else { return Ok(None) };
         let slice = self.read(channel, offset.saturating_sub(1), head, count, ANSWER_BYTES).await?;
         Ok(slice.messages.last().map(|stored| stored.message.id))
     }
@@ -160,7 +173,7 @@ impl Hub {
             Until::Before(id) => (id, 1),
             Until::At(id) => (id, 0),
         };
-        let (up_to, missed) = match self.engine.lineage().resolve(before, head) {
+        let (up_to, missed) = match self.0.engine.lineage().resolve(before, head) {
             Resolved::At(offset) => (offset.saturating_sub(back), Vec::new()),
             Resolved::Missed { reason, resume } => {
                 let to = self.cursor(resume);
@@ -209,7 +222,7 @@ impl Hub {
     ) -> Result<(Vec<Offset>, bool), ReadError> {
         let mut offsets = Vec::new();
         for channel in channels {
-            offsets.extend(self.engine.offsets(channel.clone(), up_to, limit + 1).await?);
+            offsets.extend(self.0.engine.offsets(channel.clone(), up_to, limit + 1).await?);
         }
         offsets.sort_unstable();
         let more = offsets.len() > limit;
@@ -225,7 +238,7 @@ impl Hub {
         limit: usize,
         bytes: usize,
     ) -> Result<crate::engine::Slice, ReadError> {
-        self.engine.read(Query { channel: channel.clone(), after, up_to, limit, bytes }).await
+        self.0.engine.read(Query { channel: channel.clone(), after, up_to, limit, bytes }).await
     }
 
     /// The channels with the newest messages, newest first, of those that changed past `after`.
@@ -233,13 +246,13 @@ impl Hub {
     /// # Errors
     /// The store cannot be read.
     pub async fn channels(&self, after: Offset) -> Result<Vec<ChannelEntry>, ReadError> {
-        let last = self.engine.channels(after, LIST_CHANNELS).await?;
+        let last = self.0.engine.channels(after, LIST_CHANNELS).await?;
         let now = clock::now();
         Ok(last
             .iter()
             .map(|stored| {
                 let channel = stored.message.channel.clone();
-                let (pace, here) = (self.ring.pace(&channel, now), self.attendance.here(&channel));
+                let (pace, here) = (self.0.ring.pace(&channel, now), self.0.attendance.here(&channel));
                 ChannelEntry { channel, last: stored.message.clone(), pace, here }
             })
             .collect())
@@ -247,37 +260,42 @@ impl Hub {
 
     /// Waits until any channel has a message past `after`.
     pub async fn changed(&self, after: Offset) {
-        let mut head = self.ring.heads();
+        let mut head = self.0.ring.heads();
         // The sender lives in the ring, which lives in `self`.
         let _ = head.wait_for(|head| *head > after).await;
     }
 
     /// The last offset dispatched: everything up to it can be read.
     pub fn head(&self) -> Offset {
-        *self.ring.heads().borrow()
+        *self.0.ring.heads().borrow()
     }
 
     /// An offset as a cursor.
     pub fn cursor(&self, offset: Offset) -> Id {
-        self.engine.lineage().cursor(offset)
+        self.0.engine.lineage().cursor(offset)
     }
 
     /// Tells every connection to say goodbye, and the engine to finish what it took. Readers are to come back
     /// spread over `spread`.
     pub async fn close(&self, spread: Duration) {
-        self.closing.send_replace(Some(spread));
-        self.engine.close().await;
+        self.0.closing.send_replace(Some(spread));
+        self.0.engine.close().await;
+    }
+
+    /// Whether the server stops.
+    pub fn is_closing(&self) -> bool {
+        self.0.closing.borrow().is_some()
     }
 
     /// Resolves when the server stops.
     pub async fn closed(&self) {
-        let mut closing = self.closing.subscribe();
+        let mut closing = self.0.closing.subscribe();
         let _ = closing.wait_for(Option::is_some).await;
     }
 
     /// When one reader is to come back, if the server stops: not all at once.
     pub fn return_after(&self) -> Option<Duration> {
-        let spread = (*self.closing.borrow())?;
+        let spread = (*self.0.closing.borrow())?;
         let share = f64::from(getrandom::u32().unwrap_or(0)) / f64::from(u32::MAX);
         Some(RETURN_AFTER + spread.mul_f64(share))
     }

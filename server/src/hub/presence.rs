@@ -4,7 +4,7 @@
 //! later, so that a reconnect is no leave. Changes are gathered for a moment and kept for a while, so a reader
 //! is told what it has not seen yet, or, when that is too long ago, how things stand.
 
-use super::ring::Ring;
+use super::{Delivery, ring::Ring};
 use crate::limits::{LEAVE_GRACE, POLL_LEASES, PRESENCE_CHANGES, PRESENCE_PACE, TYPERS};
 use app::wire::{
     ChannelName, Kind, Presence, Sender, Typing,
@@ -77,13 +77,6 @@ struct Member {
 struct Change {
     sender: Sender,
     joined: bool,
-}
-
-/// What a reader has been told.
-#[derive(Default)]
-pub(super) struct Seen {
-    version: u64,
-    rooms: HashMap<ChannelName, u64>,
 }
 
 /// One connection's place in its channels; it goes with it.
@@ -161,24 +154,29 @@ impl Attendance {
         });
     }
 
-    /// What changed in these channels since the reader was told last.
-    pub(super) fn news(&self, channels: &[ChannelName], seen: &mut Seen) -> (Vec<Presence>, Vec<Typing>) {
-        let mut found = (Vec::new(), Vec::new());
-        if seen.version == self.version.load(Ordering::Acquire) {
-            return found;
+    /// Whether a reader that was told up to `seen` knows everything.
+    pub(super) fn is_known(&self, seen: Option<u64>) -> bool {
+        seen == Some(self.version.load(Ordering::Acquire))
+    }
+
+    /// Tells a reader that is in these channels itself what changed there since it was told last: since `seen`, or
+    /// how things stand.
+    pub(super) fn tell(&self, channels: &[ChannelName], seen: &mut Option<u64>, out: &mut Vec<Delivery>) {
+        if self.is_known(*seen) {
+            return;
         }
         let state = self.state();
+        let mut typing = Vec::new();
         for channel in channels {
             let Some(room) = state.rooms.get(channel) else { continue };
-            let last = seen.rooms.insert(channel.clone(), state.version);
-            found.0.extend(room.presence(channel, last));
-            if room.typed > last.unwrap_or(0) && !(last.is_none() && room.typing.is_empty()) {
+            out.extend(room.presence(channel, *seen).map(Delivery::Presence));
+            if room.typed > seen.unwrap_or(0) && !(seen.is_none() && room.typing.is_empty()) {
                 let who = room.typing.iter().map(|(who, _)| who.clone()).collect();
-                found.1.push(Typing { channel: channel.clone(), who });
+                typing.push(Delivery::Typing(Typing { channel: channel.clone(), who }));
             }
         }
-        seen.version = state.version;
-        found
+        out.extend(typing);
+        *seen = Some(state.version);
     }
 
     /// How things stand in a channel.

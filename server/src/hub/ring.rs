@@ -1,4 +1,4 @@
-use super::pace::Pace;
+use super::{lane::Lane, pace::Pace, pump::Lanes};
 use crate::{
     engine::{Offset, Stored, Tail},
     limits::{BATCH_MESSAGES, PACE_CHANNELS, RING_BYTES, RING_MESSAGES},
@@ -8,7 +8,7 @@ use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 /// The dispatcher, and the recent end of the log in memory.
 pub(super) struct Ring {
@@ -18,6 +18,7 @@ pub(super) struct Ring {
     /// so that whoever registers first and asks second misses nothing.
     head: watch::Sender<Offset>,
     bounds: Bounds,
+    lanes: Arc<Lanes>,
 }
 
 /// How much is kept in memory, and handed out in one go.
@@ -42,7 +43,6 @@ struct State {
     order: VecDeque<(Offset, ChannelName)>,
     bytes: usize,
     pace: HashMap<ChannelName, Pace>,
-    next_watcher: u64,
 }
 
 /// The recent end of one channel.
@@ -51,7 +51,8 @@ struct Recent {
     messages: VecDeque<Arc<Stored>>,
     /// Everything of this channel past this offset is in `messages`.
     complete_after: Offset,
-    watchers: Vec<(u64, Arc<Notify>)>,
+    /// Lanes of readers of this channel.
+    lanes: Vec<Arc<Lane>>,
 }
 
 /// What a reader may take from memory.
@@ -63,8 +64,8 @@ pub(super) enum Share {
 }
 
 impl Ring {
-    pub(super) fn new(bounds: Bounds) -> Self {
-        Self { state: Mutex::default(), head: watch::Sender::new(0), bounds }
+    pub(super) fn new(bounds: Bounds, lanes: Arc<Lanes>) -> Self {
+        Self { state: Mutex::default(), head: watch::Sender::new(0), bounds, lanes }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -79,22 +80,53 @@ impl Ring {
         self.head.subscribe()
     }
 
-    /// Registers a reader; it is woken for every message of these channels from now on.
-    pub(super) fn watch(self: &Arc<Self>, channels: &[ChannelName]) -> Watch {
-        let notify = Arc::new(Notify::new());
+    /// Registers a lane; it is touched for every message of its channels from now on.
+    pub(super) fn watch(&self, lane: &Arc<Lane>) {
         let mut state = self.state();
-        let id = state.next_watcher;
-        state.next_watcher += 1;
         // Past the last dispatched message an empty memory is complete.
         let head = *self.head.borrow();
-        for channel in channels {
+        for channel in &*lane.key.channels {
             let recent = state
                 .channels
                 .entry(channel.clone())
                 .or_insert_with(|| Recent { complete_after: head, ..Recent::default() });
-            recent.watchers.push((id, Arc::clone(&notify)));
+            recent.lanes.push(Arc::clone(lane));
         }
-        Watch { ring: Arc::clone(self), id, notify, channels: channels.to_vec() }
+    }
+
+    /// Forgets a lane.
+    pub(super) fn unwatch(&self, lane: &Arc<Lane>) {
+        let mut state = self.state();
+        for channel in &*lane.key.channels {
+            if let Some(recent) = state.channels.get_mut(channel) {
+                recent.lanes.retain(|known| !Arc::ptr_eq(known, lane));
+                if recent.messages.is_empty() && recent.lanes.is_empty() {
+                    state.channels.remove(channel);
+                }
+            }
+        }
+    }
+
+    /// The messages of some channels in `(after, up_to]`, in order, as many as fit, and up to where they are all;
+    /// `None` if memory does not reach back that far.
+    pub(super) fn recent(
+        &self,
+        channels: &[ChannelName],
+        after: Offset,
+        up_to: Offset,
+        bytes: usize,
+    ) -> Option<(Vec<Arc<Stored>>, Offset)> {
+        let limit = self.bounds.batch;
+        let mut all = Vec::new();
+        let mut complete = up_to;
+        for channel in channels {
+            let Share::Memory(found) = self.share(channel, after, up_to, limit) else { return None };
+            if let (true, Some(last)) = (found.len() == limit, found.last()) {
+                complete = complete.min(last.offset());
+            }
+            all.extend(found);
+        }
+        Some(in_order(all, complete, limit, bytes))
     }
 
     /// A channel's messages in `(after, up_to]`, at most `limit`, if memory reaches back that far.
@@ -110,15 +142,13 @@ impl Ring {
         }
     }
 
-    /// Wakes the readers of these channels for something that is no message.
+    /// Who is in these channels has changed.
     pub(super) fn wake(&self, channels: &BTreeSet<ChannelName>) {
         let state = self.state();
-        let watchers = channels.iter().filter_map(|channel| state.channels.get(channel)).flat_map(|c| &c.watchers);
-        let wake: Vec<_> = watchers.map(|(_, notify)| Arc::clone(notify)).collect();
+        let lanes = channels.iter().filter_map(|channel| state.channels.get(channel)).flat_map(|c| &c.lanes);
+        let told: Vec<_> = lanes.filter(|lane| lane.key.presence).cloned().collect();
         drop(state);
-        for notify in wake {
-            notify.notify_one();
-        }
+        self.lanes.touch(&told);
     }
 
     /// Messages per minute of the past hour.
@@ -146,9 +176,7 @@ impl Tail for Ring {
         }
         self.head.send_replace(last.offset());
         drop(state);
-        for notify in wake {
-            notify.notify_one();
-        }
+        self.lanes.touch(&wake);
     }
 
     fn forget(&self, channel: &ChannelName, floor: Offset) {
@@ -157,7 +185,7 @@ impl Tail for Ring {
 }
 
 impl State {
-    fn push(&mut self, stored: &Arc<Stored>, bounds: Bounds, wake: &mut Vec<Arc<Notify>>) {
+    fn push(&mut self, stored: &Arc<Stored>, bounds: Bounds, wake: &mut Vec<Arc<Lane>>) {
         let channel = &stored.message.channel;
         self.count(channel, stored.message.time);
         let recent = self.channels.entry(channel.clone()).or_insert_with(|| Recent {
@@ -165,7 +193,7 @@ impl State {
             ..Recent::default()
         });
         recent.messages.push_back(Arc::clone(stored));
-        wake.extend(recent.watchers.iter().map(|(_, notify)| Arc::clone(notify)));
+        wake.extend(recent.lanes.iter().cloned());
         self.bytes += stored.weight();
         self.order.push_back((stored.offset(), channel.clone()));
         while self.bytes > bounds.bytes || self.order.len() > bounds.messages {
@@ -186,7 +214,7 @@ impl State {
             self.bytes -= oldest.weight();
         }
         recent.complete_after = recent.complete_after.max(offset);
-        if recent.messages.is_empty() && recent.watchers.is_empty() {
+        if recent.messages.is_empty() && recent.lanes.is_empty() {
             self.channels.remove(channel);
         }
     }
@@ -205,31 +233,29 @@ impl State {
     }
 }
 
-/// A registered reader; unregisters when dropped.
-pub(super) struct Watch {
-    ring: Arc<Ring>,
-    id: u64,
-    notify: Arc<Notify>,
-    channels: Vec<ChannelName>,
+/// The first of these messages up to `complete`, in order, and how far they reach.
+pub(super) fn in_order(
+    mut messages: Vec<Arc<Stored>>,
+    complete: Offset,
+    limit: usize,
+    bytes: usize,
+) -> (Vec<Arc<Stored>>, Offset) {
+    messages.sort_unstable_by_key(|stored| stored.offset());
+    messages.retain(|stored| stored.offset() <= complete);
+    let fits = fitting(&messages, limit, bytes);
+    let reaches = if fits < messages.len() { messages[fits - 1].offset() } else { complete };
+    messages.truncate(fits);
+    (messages, reaches)
 }
 
-impl Watch {
-    /// Resolves when something was dispatched since the last time it resolved.
-    pub(super) async fn woken(&self) {
-        self.notify.notified().await;
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        let mut state = self.ring.state();
-        for channel in &self.channels {
-            if let Some(recent) = state.channels.get_mut(channel) {
-                recent.watchers.retain(|(id, _)| *id != self.id);
-                if recent.messages.is_empty() && recent.watchers.is_empty() {
-                    state.channels.remove(channel);
-                }
-            }
+/// How many of these fit: at least one.
+fn fitting(messages: &[Arc<Stored>], limit: usize, bytes: usize) -> usize {
+    let mut room = bytes;
+    for (count, stored) in messages.iter().enumerate() {
+        if count == limit || (count > 0 && stored.weight() > room) {
+            return count;
         }
+        room = room.saturating_sub(stored.weight());
     }
+    messages.len()
 }

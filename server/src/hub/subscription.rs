@@ -1,19 +1,13 @@
 use super::{
     Hub, Start,
-    presence::{Lease, Seen},
-    ring::{Share, Watch},
+    catch_up::CatchUp,
+    lane::{Place, Way},
+    presence::Lease,
+    pump::{Seat, ride},
 };
-use crate::{
-    engine::{Offset, ReadError, Resolved, Slice, Stored},
-    limits::{BATCH_BYTES, BEHIND_PACE, HEARTBEAT},
-};
-use app::wire::{ChannelName, Id, Missed, MissedReason, Presence, Sender, Time, Typing, limits::BEHIND_MOST};
-use futures::{FutureExt, future::BoxFuture};
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-};
-use tokio::time::{Instant, sleep_until};
+use crate::engine::{ReadError, Stored};
+use app::wire::{ChannelName, Id, Missed, Presence, Sender, Typing};
+use std::sync::Arc;
 
 /// What a subscription hands out.
 #[derive(Clone, Debug)]
@@ -32,195 +26,179 @@ pub enum Delivery {
     Typing(Typing),
 }
 
-/// One reader's cursor over a set of channels.
-///
-/// First visit, reconnect, catching up and a reader that fell behind are one loop: read what lies between
-/// the cursor and the dispatcher's head, from memory or from the store, and wait when there is nothing.
-/// Messages go out in offset order over all channels, so the cursor is one number; it never passes a
-/// message that was not handed out.
-pub struct Subscription {
-    hub: Hub,
-    watch: Watch,
-    channels: Vec<ChannelName>,
-    cursor: Offset,
-    /// To hand out before anything else.
-    first: VecDeque<Delivery>,
-    /// Floors the reader was told of (or began above).
-    told: HashMap<ChannelName, Offset>,
-    /// Nothing was handed out yet, and where to begin was the reader's choice: what is gone by the first look was
-    /// not missed. What goes after it is, even if it was there when the reader came.
-    fresh: bool,
-    /// The reader has not yet been told that it is up to date.
-    behind: bool,
-    /// Whether it wants to be told at all.
-    announced: bool,
-    /// Since when it is behind, or was told how far.
-    lagging: Option<Instant>,
-    heartbeat: Instant,
-    /// A read of the store under way. It outlives a call that was given up: else a session that publishes
-    /// without pause would begin it anew at each frame.
-    reading: Option<Gathering>,
-    /// Its place in the channels.
-    lease: Option<(Lease, Sender)>,
-    /// What it was told of who is there, if it wants to know.
-    seen: Option<Seen>,
+/// Why a subscription hands nothing out any more.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Ended {
+    /// The server stops.
+    #[error("the server is stopping")]
+    Closed,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] ReadError),
 }
 
-/// Messages of all channels in `(cursor, head]`, some of them still being read.
-struct Gathering {
-    messages: Vec<Arc<Stored>>,
-    /// Up to here every channel was read completely.
-    complete: Offset,
-    store: BoxFuture<'static, Result<Vec<(ChannelName, Slice)>, ReadError>>,
+/// One reader's cursor over a set of channels.
+///
+/// Behind, it reads; up to date, it sits in a lane and what comes is pushed to it. Whichever it is, messages come in
+/// offset order, none twice and none left out.
+pub struct Subscription {
+    hub: Hub,
+    channels: Arc<[ChannelName]>,
+    /// Whether the reader is told when it has caught up.
+    announced: bool,
+    /// Whether it is told who comes and goes.
+    presence: bool,
+    /// Its place in the channels.
+    lease: Option<(Lease, Sender)>,
+    state: State,
+}
+
+enum State {
+    Behind(Box<CatchUp>),
+    UpToDate(Seat),
 }
 
 impl Subscription {
     pub(super) async fn open(hub: Hub, channels: Vec<ChannelName>, start: Start) -> Result<Self, ReadError> {
-        // Registered first, then the head: what is dispatched in between is woken for or below the head.
-        let watch = hub.ring.watch(&channels);
+        let channels: Arc<[ChannelName]> = channels.into();
         let head = hub.head();
-        let mut this = Self {
-            cursor: head,
-            first: VecDeque::new(),
-            told: HashMap::new(),
-            fresh: false,
-            behind: true,
-            announced: true,
-            lagging: None,
-            heartbeat: Instant::now() + HEARTBEAT,
-            reading: None,
-            lease: None,
-            seen: None,
-            hub,
-            watch,
-            channels,
-        };
+        let here = Place { at: head, seen: None };
+        let mut behind = CatchUp::from(hub.clone(), Arc::clone(&channels), here, true).announcing();
         match start {
             Start::Now => {}
-            Start::After(id) => this.begin_after(id, head),
-            Start::Earliest => this.begin_at(0),
+            Start::After(id) => behind.begin_after(id, head),
+            Start::Earliest => behind.begin_at(0),
             Start::Last(count) => {
-                let (newest, _) = this.hub.newest(&this.channels, head, count).await?;
-                this.begin_at(newest.first().map_or(head, |first| first - 1));
+                let (newest, _) = hub.newest(&channels, head, count).await?;
+                behind.begin_at(newest.first().map_or(head, |first| first - 1));
             }
         }
-        Ok(this)
-    }
-
-    fn begin_at(&mut self, cursor: Offset) {
-        self.cursor = cursor;
-        self.fresh = true;
-    }
-
-    fn begin_after(&mut self, id: Id, head: Offset) {
-        match self.hub.engine.lineage().resolve(id, head) {
-            Resolved::At(offset) => self.cursor = offset,
-            Resolved::Missed { reason, resume } => {
-                let to = self.hub.cursor(resume);
-                self.first.extend(self.channels.iter().map(|channel| {
-                    Delivery::Missed(Missed { channel: channel.clone(), reason, from: id, to, to_time: None })
-                }));
-                self.begin_at(resume);
-            }
-        }
+        let state = State::Behind(Box::new(behind));
+        Ok(Self { hub, channels, announced: true, presence: false, lease: None, state })
     }
 
     /// Does not say when the reader has caught up: for clients to whom every frame is a message.
     #[must_use]
     pub fn unannounced(mut self) -> Self {
-        self.behind = false;
         self.announced = false;
+        if let State::Behind(behind) = &mut self.state {
+            behind.unannounced();
+        }
         self
     }
 
     /// The reader is present in its channels as `sender`, while this lives.
     #[must_use]
     pub fn attended_by(mut self, sender: Sender) -> Self {
-        self.lease = Some((self.hub.attendance.enter(&self.channels, sender.clone()), sender));
+        self.lease = Some((self.hub.0.attendance.enter(&self.channels, sender.clone()), sender));
         self
     }
 
     /// The reader is told who comes and goes.
     #[must_use]
     pub fn with_presence(mut self) -> Self {
-        self.seen = Some(Seen::default());
+        self.presence = true;
         self
     }
 
-    /// Where the reader is: everything up to here was handed out.
+    /// Where the reader is: everything up to here was handed out, or pushed.
     pub fn cursor(&self) -> Id {
-        self.hub.cursor(self.cursor)
+        let place = match &self.state {
+            State::Behind(behind) => behind.place(),
+            State::UpToDate(seat) => seat.place(),
+        };
+        self.hub.cursor(place.at)
+    }
+
+    /// Leaves the lane, if it is in one.
+    fn leave(&mut self) -> Place {
+        let place = match &self.state {
+            State::Behind(behind) => return behind.place(),
+            State::UpToDate(seat) => seat.leave(),
+        };
+        self.fall_behind(place);
+        place
+    }
+
+    fn fall_behind(&mut self, place: Place) {
+        let behind = CatchUp::from(self.hub.clone(), Arc::clone(&self.channels), place, self.announced);
+        self.state = State::Behind(Box::new(behind));
     }
 
     /// Replaces the set of channels. New ones begin after the cursor this returns; what the old ones have up
-    /// to there is still handed out by the reads before.
+    /// to there was handed out.
     pub fn replace(&mut self, channels: Vec<ChannelName>) -> Id {
-        let old = std::mem::replace(&mut self.watch, self.hub.ring.watch(&channels));
-        drop(old);
+        let place = self.leave();
         if let Some((lease, sender)) = self.lease.take() {
             // Entered first, left afterwards: who is in both never left.
-            let entered = self.hub.attendance.enter(&channels, sender.clone());
+            let entered = self.hub.0.attendance.enter(&channels, sender.clone());
             drop(lease);
             self.lease = Some((entered, sender));
         }
-        if self.seen.is_some() {
-            self.seen = Some(Seen::default());
-        }
-        self.channels = channels;
-        self.reading = None;
-        self.cursor()
+        self.channels = channels.into();
+        self.fall_behind(Place { seen: None, ..place });
+        self.hub.cursor(place.at)
     }
 
-    /// What comes next, waiting for it if need be; a heartbeat when nothing comes for a while. A call that is
-    /// given up loses nothing.
+    /// What comes next and is not pushed, waiting for it if need be; empty when the reader was put out of its lane:
+    /// call again when everything that was pushed is written. While this waits, what comes is pushed on `way`. A call
+    /// that is given up loses nothing.
     ///
     /// # Errors
-    /// The store cannot be read.
-    pub async fn next(&mut self) -> Result<Vec<Delivery>, ReadError> {
+    /// The store cannot be read, or the server stops.
+    pub async fn next(&mut self, way: &Way) -> Result<Vec<Delivery>, Ended> {
         loop {
-            let at = self.cursor();
-            let lag = self.lag().await?;
-            let mut ready = self.ready(self.hub.ring.batch(), BATCH_BYTES).await?;
-            // From here on nothing waits: what was taken is handed out.
-            if let Some(ahead) = lag.filter(|_| !ready.is_empty()) {
-                ready.insert(0, Delivery::Behind(at, ahead));
-            }
-            self.tell_presence(&mut ready);
-            if !ready.is_empty() {
-                self.heartbeat = Instant::now() + HEARTBEAT;
-                return Ok(ready);
-            }
-            tokio::select! {
-                () = self.watch.woken() => {}
-                () = sleep_until(self.heartbeat) => {
-                    // Only now may the cursor pass what other channels got: nothing of ours lies between.
-                    let beat = self.ready(self.hub.ring.batch(), BATCH_BYTES).await?;
-                    self.heartbeat = Instant::now() + HEARTBEAT;
-                    return Ok(if beat.is_empty() { vec![Delivery::Cursor(self.cursor())] } else { beat });
+            match &mut self.state {
+                State::UpToDate(seat) => {
+                    let place = seat.put_out().await;
+                    self.fall_behind(place);
+                    return Ok(Vec::new());
+                }
+                State::Behind(_) if self.hub.is_closing() => return Err(Ended::Closed),
+                State::Behind(behind) => {
+                    // In a box: a reader that is up to date keeps no room for reading.
+                    let ready = Box::pin(behind.next(self.presence)).await?;
+                    if !ready.is_empty() {
+                        return Ok(ready);
+                    }
+                    let place = behind.place();
+                    self.ride(place, way)?;
                 }
             }
         }
     }
 
-    /// What can be handed out now, without waiting for anything new; ends with [`Delivery::Cursor`] the first
-    /// time the reader is up to date.
+    fn ride(&mut self, place: Place, way: &Way) -> Result<(), Ended> {
+        let seat = ride(&self.hub, &self.channels, self.presence, place, way).ok_or(Ended::Closed)?;
+        self.state = State::UpToDate(seat);
+        Ok(())
+    }
+
+    /// Waits for one push, for who wants no more than that, and leaves the reader where it was: if what was pushed does
+    /// not serve, it is read again.
+    ///
+    /// # Errors
+    /// The server stops.
+    pub async fn one_push(&mut self, way: &Way) -> Result<(), Ended> {
+        let place = self.leave();
+        self.ride(place, way)?;
+        if let State::UpToDate(seat) = &self.state {
+            seat.put_out().await;
+        }
+        self.fall_behind(place);
+        Ok(())
+    }
+
+    /// What can be handed out now, without waiting for anything new.
     ///
     /// # Errors
     /// The store cannot be read.
     pub async fn ready(&mut self, limit: usize, bytes: usize) -> Result<Vec<Delivery>, ReadError> {
-        if !self.first.is_empty() {
-            return Ok(self.first.drain(..).collect());
+        self.leave();
+        match &mut self.state {
+            State::Behind(behind) => behind.ready(limit, bytes).await,
+            State::UpToDate(_) => Ok(Vec::new()),
         }
-        let head = self.hub.head();
-        let mut out = Vec::new();
-        if self.cursor < head {
-            self.collect(head, limit, bytes, &mut out).await?;
-        }
-        if self.behind && self.cursor >= head {
-            self.behind = false;
-            out.push(Delivery::Cursor(self.cursor()));
-        }
-        Ok(out)
     }
 
     /// Whether a message is left between the cursor and the head.
@@ -228,147 +206,9 @@ impl Subscription {
     /// # Errors
     /// The store cannot be read.
     pub async fn has_more(&mut self) -> Result<bool, ReadError> {
-        for channel in &self.channels {
-            let head = self.hub.head();
-            let left = match self.hub.ring.share(channel, self.cursor, head, 1) {
-                Share::Memory(found) => !found.is_empty(),
-                Share::Store => !self.hub.read(channel, self.cursor, head, 1, 1).await?.messages.is_empty(),
-            };
-            if left {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Waits until something was dispatched to one of the channels.
-    pub async fn wait(&mut self) {
-        self.watch.woken().await;
-    }
-
-    /// How far behind a reader is that does not keep up: told now and then, until it is up to date.
-    async fn lag(&mut self) -> Result<Option<u32>, ReadError> {
-        let head = self.hub.head();
-        if self.cursor >= head {
-            self.lagging = None;
-            return Ok(None);
-        }
-        let since = *self.lagging.get_or_insert_with(Instant::now);
-        if since.elapsed() < BEHIND_PACE {
-            return Ok(None);
-        }
-        let mut ahead = 0;
-        for channel in &self.channels {
-            ahead += self.hub.engine.count(channel.clone(), self.cursor, head, BEHIND_MOST).await?;
-        }
-        self.lagging = Some(Instant::now());
-        // What one batch brings is not worth a word.
-        if ahead as usize <= self.hub.ring.batch() {
-            return Ok(None);
-        }
-        self.behind = self.announced;
-        Ok(Some(ahead.min(BEHIND_MOST)))
-    }
-
-    fn tell_presence(&mut self, ready: &mut Vec<Delivery>) {
-        if let Some(seen) = self.seen.as_mut().filter(|_| !self.behind) {
-            let (presence, typing) = self.hub.attendance.news(&self.channels, seen);
-            ready.extend(presence.into_iter().map(Delivery::Presence));
-            ready.extend(typing.into_iter().map(Delivery::Typing));
+        match &mut self.state {
+            State::Behind(behind) => behind.has_more().await,
+            State::UpToDate(_) => Ok(false),
         }
     }
-
-    async fn collect(
-        &mut self,
-        head: Offset,
-        limit: usize,
-        bytes: usize,
-        out: &mut Vec<Delivery>,
-    ) -> Result<(), ReadError> {
-        if self.reading.is_none() {
-            let gathering = self.gather(head, limit, bytes);
-            self.reading = Some(gathering);
-        }
-        let Some(reading) = &mut self.reading else { return Ok(()) };
-        let slices = (&mut reading.store).await;
-        // Nothing of the reader's state changed before here: this may have been given up while it waited.
-        let Some(Gathering { mut messages, mut complete, .. }) = self.reading.take() else { return Ok(()) };
-        for (channel, slice) in slices? {
-            if let (true, Some(last)) = (slice.more, slice.messages.last()) {
-                complete = complete.min(last.offset());
-            }
-            if self.fresh {
-                self.told.insert(channel, slice.floor);
-            } else {
-                self.tell_floor(channel, slice.floor, slice.floor_time, out);
-            }
-            messages.extend(slice.messages);
-        }
-        self.fresh = false;
-        messages.sort_unstable_by_key(|stored| stored.offset());
-        messages.retain(|stored| stored.offset() <= complete);
-        let fits = fitting(&messages, limit, bytes);
-        self.cursor = if fits < messages.len() { messages[fits - 1].offset() } else { complete };
-        out.extend(messages.into_iter().take(fits).map(Delivery::Message));
-        Ok(())
-    }
-
-    /// Takes what memory has, and begins to read the rest.
-    fn gather(&self, head: Offset, limit: usize, bytes: usize) -> Gathering {
-        let mut messages = Vec::new();
-        let mut complete = head;
-        let mut from_store = Vec::new();
-        for channel in &self.channels {
-            match self.hub.ring.share(channel, self.cursor, head, limit) {
-                Share::Memory(found) => {
-                    if let (true, Some(last)) = (found.len() == limit, found.last()) {
-                        complete = complete.min(last.offset());
-                    }
-                    messages.extend(found);
-                }
-                Share::Store => from_store.push(channel.clone()),
-            }
-        }
-        let (hub, cursor) = (self.hub.clone(), self.cursor);
-        let store = if from_store.is_empty() {
-            std::future::ready(Ok(Vec::new())).boxed()
-        } else {
-            async move {
-                let mut slices = Vec::with_capacity(from_store.len());
-                for channel in from_store {
-                    let slice = hub.read(&channel, cursor, head, limit, bytes).await?;
-                    slices.push((channel, slice));
-                }
-                Ok(slices)
-            }
-            .boxed()
-        };
-        Gathering { messages, complete, store }
-    }
-
-    fn tell_floor(&mut self, channel: ChannelName, floor: Offset, time: Option<Time>, out: &mut Vec<Delivery>) {
-        let told = self.told.get(&channel).copied().unwrap_or(0);
-        if floor > self.cursor && floor > told {
-            self.told.insert(channel.clone(), floor);
-            out.push(Delivery::Missed(Missed {
-                channel,
-                reason: MissedReason::Trimmed,
-                from: self.cursor(),
-                to: self.hub.cursor(floor),
-                to_time: time,
-            }));
-        }
-    }
-}
-
-/// How many of these fit: at least one.
-fn fitting(messages: &[Arc<Stored>], limit: usize, bytes: usize) -> usize {
-    let mut room = bytes;
-    for (count, stored) in messages.iter().enumerate() {
-        if count == limit || (count > 0 && stored.weight() > room) {
-            return count;
-        }
-        room = room.saturating_sub(stored.weight());
-    }
-    messages.len()
 }

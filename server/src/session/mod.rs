@@ -4,7 +4,7 @@
 
 use crate::{
     engine::{AppendError, Appended, Draft, ReadError, Stored},
-    hub::{Delivery, Hub, Subscription},
+    hub::{Delivery, Ended, Hub, Subscription, Way},
     limits::PUBLISHES_IN_FLIGHT,
 };
 use app::wire::{
@@ -139,6 +139,8 @@ pub enum Input {
     Commands,
 }
 
+type Publishes = FuturesOrdered<BoxFuture<'static, Option<Frame>>>;
+
 /// One connection.
 pub struct Session {
     hub: Hub,
@@ -146,14 +148,15 @@ pub struct Session {
     input: Input,
     max_message: usize,
     subscription: Subscription,
-    /// Publishes on their way, answered in the order they came. Bounded by [`Session::is_full`].
-    publishes: FuturesOrdered<BoxFuture<'static, Option<Frame>>>,
+    /// Publishes on their way, answered in the order they came, if there are any: who only listens has no room for
+    /// them. Bounded by [`Session::is_full`].
+    publishes: Option<Box<Publishes>>,
 }
 
 impl Session {
     /// A session over a subscription that is registered already.
     pub fn new(hub: Hub, author: Sender, input: Input, max_message: usize, subscription: Subscription) -> Self {
-        Self { hub, author, input, max_message, subscription, publishes: FuturesOrdered::new() }
+        Self { hub, author, input, max_message, subscription, publishes: None }
     }
 
     /// The largest frame a client may send, in bytes.
@@ -243,25 +246,27 @@ impl Session {
                 Err(error) => Some(Refusal::from(error).frame(reference)),
             }
         };
-        self.publishes.push_back(publish.boxed());
+        self.publishes.get_or_insert_default().push_back(publish.boxed());
         None
     }
 
     /// Too many publishes wait for their answer: take no more frames until one has come.
     pub fn is_full(&self) -> bool {
-        self.publishes.len() >= PUBLISHES_IN_FLIGHT
+        self.publishes.as_ref().is_some_and(|all| all.len() >= PUBLISHES_IN_FLIGHT)
     }
 
-    /// What goes out next; waits for it. Empty when a publish was done of which the client hears nothing.
+    /// What goes out next and is not pushed; waits for it. Empty when a publish was done of which the client hears
+    /// nothing. See [`Subscription::next`].
     ///
     /// # Errors
-    /// The store cannot be read.
-    pub async fn next(&mut self) -> Result<Vec<Line>, ReadError> {
+    /// The store cannot be read, or the server stops.
+    pub async fn next(&mut self, way: &Way) -> Result<Vec<Line>, Ended> {
+        let Self { publishes, subscription, .. } = self;
         tokio::select! {
             biased;
             // Also when there is nothing to say: room for another publish is news to the transport.
-            Some(answer) = self.publishes.next() => Ok(answer.map(Line::Frame).into_iter().collect()),
-            deliveries = self.subscription.next() => {
+            answer = answered(publishes) => Ok(answer.map(Line::Frame).into_iter().collect()),
+            deliveries = subscription.next(way) => {
                 deliveries.map(|all| all.into_iter().map(Line::from).collect())
             }
         }
@@ -270,11 +275,21 @@ impl Session {
     /// The answers to what was taken before the client closed.
     pub async fn finish(&mut self) -> Vec<Line> {
         let mut answers = Vec::new();
-        while let Some(answer) = self.publishes.next().await {
-            answers.extend(answer.map(Line::Frame));
+        while self.publishes.is_some() {
+            answers.extend(answered(&mut self.publishes).await.map(Line::Frame));
         }
         answers
     }
+}
+
+/// The next answer to a publish; never, while there are none.
+async fn answered(publishes: &mut Option<Box<Publishes>>) -> Option<Frame> {
+    let Some(all) = publishes else { return std::future::pending().await };
+    let answer = all.next().await.flatten();
+    if all.is_empty() {
+        *publishes = None;
+    }
+    answer
 }
 
 fn acknowledgement(appended: Appended, channel: ChannelName, reference: Option<Ref>) -> Frame {

@@ -1,8 +1,14 @@
 //! Bytes to frames and back, nothing else: WebSocket, SSE, and the JSON answers of polls.
 
+mod assembler;
+mod guarded;
+mod pipe;
 pub mod poll;
 mod pulse;
 pub mod sse;
 pub mod websocket;
 
+pub use assembler::{Assembler, Incoming, Violation};
+pub use guarded::Guarded;
+pub use pipe::{Gone, Pipe};
 pub use pulse::Pulse;

@@ -2,12 +2,15 @@
 
 use crate::{
     engine::{ReadError, Stored},
-    hub::{Delivery, Hub, Subscription},
+    hub::{Chunk, Delivery, Form, Outlet, Subscription, Way},
     limits::ANSWER_BYTES,
 };
 use app::wire::{Frame, Id, Missed};
-use bytes::{BufMut, BytesMut};
-use std::{sync::Arc, time::Duration};
+use bytes::{BufMut, Bytes, BytesMut};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::time::{Instant, timeout_at};
 
 /// `{"messages":[...],"cursor":"...","more":false,"missed":[]}`
@@ -42,30 +45,77 @@ impl Answer {
     }
 }
 
-/// Takes what a subscription has, at most `limit`; waits up to `wait` if that is nothing.
+/// Takes what a subscription has, at most `limit`, as JSON; waits up to `wait` if that is nothing. All who wait at the
+/// same place get the same bytes.
 ///
 /// # Errors
 /// The store cannot be read.
-pub async fn take(
-    hub: &Hub,
-    mut subscription: Subscription,
-    limit: usize,
-    wait: Duration,
-) -> Result<Answer, ReadError> {
+pub async fn take(mut subscription: Subscription, limit: usize, wait: Duration) -> Result<Bytes, ReadError> {
     let until = Instant::now() + wait;
     let mut answer = Answer { messages: Vec::new(), cursor: subscription.cursor(), more: false, missed: Vec::new() };
     loop {
         answer.gather(&mut subscription, limit).await?;
         if !answer.messages.is_empty() || !answer.missed.is_empty() || wait.is_zero() {
-            return Ok(answer);
+            return Ok(answer.to_json().freeze());
         }
-        let next = tokio::select! {
-            next = timeout_at(until, subscription.wait()) => next,
-            () = hub.closed() => return Ok(answer),
-        };
-        if next.is_err() {
-            return Ok(answer);
+        let slot = Arc::new(Slot { limit, pushed: Mutex::default() });
+        let way = Way { outlet: Arc::clone(&slot) as _, form: &Json };
+        let waited = timeout_at(until, subscription.one_push(&way)).await;
+        if let Some(bytes) = slot.take() {
+            return Ok(bytes);
         }
+        if !matches!(waited, Ok(Ok(()))) {
+            // The time is over, or the server stops.
+            return Ok(answer.to_json().freeze());
+        }
+    }
+}
+
+/// Where the one answer of a poll is put.
+struct Slot {
+    limit: usize,
+    pushed: Mutex<Option<Bytes>>,
+}
+
+impl Slot {
+    fn take(&self) -> Option<Bytes> {
+        self.pushed.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Outlet for Slot {
+    fn push(&self, chunk: &Chunk) -> bool {
+        // More than was asked for: it is read again, as much as fits.
+        if chunk.messages <= self.limit {
+            *self.pushed.lock().unwrap_or_else(PoisonError::into_inner) = Some(chunk.bytes.clone());
+        }
+        false
+    }
+
+    fn beat(&self, _: &Bytes) -> bool {
+        true
+    }
+}
+
+/// How deliveries look as an answer.
+struct Json;
+
+impl Form for Json {
+    fn name(&self) -> &'static str {
+        "json"
+    }
+
+    fn encode(&self, deliveries: &[Delivery], to: Id, more: bool, out: &mut BytesMut) {
+        let messages = deliveries.iter().filter_map(|delivery| match delivery {
+            Delivery::Message(stored) => Some(Arc::clone(stored)),
+            _ => None,
+        });
+        let answer = Answer { messages: messages.collect(), cursor: to, more, missed: Vec::new() };
+        *out = answer.to_json();
+    }
+
+    fn beat(&self, _: Id) -> Bytes {
+        Bytes::new()
     }
 }
 

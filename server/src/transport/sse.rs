@@ -1,11 +1,12 @@
 //! Server-Sent Events (HTML Standard, section 9.2): messages are plain `data:` events with `id:`, all other
 //! frames carry `event:` with their type, and the heartbeat is a real event with `id:`.
 
+use super::Pipe;
 use crate::{
     engine::Stored,
-    hub::{Delivery, Hub, Subscription},
+    hub::{Delivery, Ended, Form, Hub, Subscription, Way},
 };
-use app::wire::{Body, Format, Frame};
+use app::wire::{Body, Format, Frame, Id};
 use axum::{
     body::Body as HttpBody,
     http::{HeaderValue, header},
@@ -14,46 +15,131 @@ use axum::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::{Stream, stream};
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::Arc};
 
 /// Time after which a browser comes back by itself, spread so that not all do at once.
 fn retry_ms() -> u64 {
     1000 + u64::from(getrandom::u32().unwrap_or(0)) % 2000
 }
 
-/// A stream of a subscription that is registered already. Headers and a first event go out at once.
-pub fn respond(hub: Hub, subscription: Subscription, format: Format) -> Response {
-    let mut opening = BytesMut::from(format!("retry: {}\n", retry_ms()).as_str());
-    frame(&mut opening, &Frame::Cursor { cursor: subscription.cursor() });
-    let follow = stream::unfold(Some((hub, subscription)), move |state| async move {
-        let (hub, mut subscription) = state?;
-        tokio::select! {
-            next = subscription.next() => {
-                let Ok(deliveries) = next else { return None };
-                let mut out = BytesMut::new();
-                for delivery in deliveries {
-                    event(&mut out, &delivery, format);
-                }
-                Some((out.freeze(), Some((hub, subscription))))
-            }
-            () = hub.closed() => {
-                let retry = hub.return_after().map_or_else(retry_ms, |after| after.as_millis() as u64);
-                let mut out = BytesMut::from(format!("retry: {retry}\n").as_str());
-                let reason = "the server is stopping".to_owned();
-                frame(&mut out, &Frame::Bye { code: 1001, reason, retry_ms: retry });
-                Some((out.freeze(), None))
-            }
-        }
-    });
-    stream_response(stream_of(opening.freeze(), follow))
+/// The line a stream is written to.
+pub struct Line {
+    /// The connection's.
+    pub pipe: Arc<Pipe>,
+    /// The answer is sent in chunks: over HTTP/1.1 (RFC 9112, section 7.1). Over HTTP/1.0 it ends with the connection.
+    pub chunked: bool,
 }
 
-fn stream_of(
-    first: Bytes,
-    rest: impl Stream<Item = Bytes> + Send + 'static,
-) -> impl Stream<Item = Bytes> + Send + 'static {
-    use futures::StreamExt;
-    stream::once(std::future::ready(first)).chain(rest)
+/// A stream of a subscription that is registered already. Headers and a first event go out at once.
+///
+/// hyper writes these, and what the reader catches up with. Once it is up to date and hyper has written everything,
+/// what comes is pushed past hyper, to the pipe: whole chunks, or nothing.
+pub fn respond(hub: Hub, subscription: Subscription, format: Format, line: Line) -> Response {
+    let mut opening = BytesMut::from(format!("retry: {}\n", retry_ms()).as_str());
+    frame(&mut opening, &Frame::Cursor { cursor: subscription.cursor() });
+    let opening = opening.freeze();
+    let way = Way { outlet: Arc::clone(&line.pipe) as _, form: form(format, line.chunked) };
+    let reader = Reader { hub, subscription, format, pipe: line.pipe, way };
+    let follow = stream::unfold(Some((Some(opening), reader)), |state| async move {
+        let (opening, mut reader) = state?;
+        let (bytes, ended) = match opening {
+            Some(opening) => (opening, false),
+            None => reader.next().await?,
+        };
+        // From here on this is hyper's to write, until it has.
+        reader.pipe.lend();
+        Some((bytes, (!ended).then_some((None, reader))))
+    });
+    stream_response(follow)
+}
+
+struct Reader {
+    hub: Hub,
+    subscription: Subscription,
+    format: Format,
+    pipe: Arc<Pipe>,
+    way: Way,
+}
+
+impl Reader {
+    /// What hyper writes next, and whether it is the end.
+    async fn next(&mut self) -> Option<(Bytes, bool)> {
+        loop {
+            self.pipe.returned().await.ok()?;
+            match self.subscription.next(&self.way).await {
+                Ok(deliveries) if deliveries.is_empty() => {}
+                Ok(deliveries) => {
+                    let mut out = BytesMut::new();
+                    deliveries.iter().for_each(|delivery| event(&mut out, delivery, self.format));
+                    return Some((out.freeze(), false));
+                }
+                Err(Ended::Closed) => return Some((self.goodbye(), true)),
+                Err(Ended::Store(error)) => {
+                    tracing::error!(%error, "a reader had to be let go");
+                    return None;
+                }
+            }
+        }
+    }
+
+    fn goodbye(&self) -> Bytes {
+        let retry = self.hub.return_after().map_or_else(retry_ms, |after| after.as_millis() as u64);
+        let mut out = BytesMut::from(format!("retry: {retry}\n").as_str());
+        let reason = "the server is stopping".to_owned();
+        frame(&mut out, &Frame::Bye { code: 1001, reason, retry_ms: retry });
+        out.freeze()
+    }
+}
+
+/// How deliveries look as events.
+struct Events {
+    format: Format,
+    chunked: bool,
+}
+
+fn form(format: Format, chunked: bool) -> &'static dyn Form {
+    match (format, chunked) {
+        (Format::Frames, true) => &Events { format: Format::Frames, chunked: true },
+        (Format::Frames, false) => &Events { format: Format::Frames, chunked: false },
+        (Format::Bodies, true) => &Events { format: Format::Bodies, chunked: true },
+        (Format::Bodies, false) => &Events { format: Format::Bodies, chunked: false },
+    }
+}
+
+impl Events {
+    fn put(&self, out: &mut BytesMut, events: &[u8]) {
+        if self.chunked {
+            out.put(format!("{:x}\r\n", events.len()).as_bytes());
+            out.put(events);
+            out.put(&b"\r\n"[..]);
+        } else {
+            out.put(events);
+        }
+    }
+}
+
+impl Form for Events {
+    fn name(&self) -> &'static str {
+        match (self.format, self.chunked) {
+            (Format::Frames, true) => "events of frames, chunked",
+            (Format::Frames, false) => "events of frames",
+            (Format::Bodies, true) => "events of bodies, chunked",
+            (Format::Bodies, false) => "events of bodies",
+        }
+    }
+
+    fn encode(&self, deliveries: &[Delivery], _: Id, _: bool, out: &mut BytesMut) {
+        let mut events = BytesMut::new();
+        deliveries.iter().for_each(|delivery| event(&mut events, delivery, self.format));
+        self.put(out, &events);
+    }
+
+    fn beat(&self, cursor: Id) -> Bytes {
+        let (mut events, mut out) = (BytesMut::new(), BytesMut::new());
+        frame(&mut events, &Frame::Cursor { cursor });
+        self.put(&mut out, &events);
+        out.freeze()
+    }
 }
 
 /// An answer that never ends, with the headers that keep proxies from gathering it.

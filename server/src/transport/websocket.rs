@@ -1,209 +1,331 @@
 //! WebSocket (RFC 6455): each frame out is one text frame, each frame in is the session's.
 
-use super::Pulse;
+use super::{
+    Gone, Guarded, Pipe,
+    assembler::{Assembler, Incoming, Violation},
+};
 use crate::{
-    hub::Hub,
-    limits::{HEARTBEAT, SILENCE, WEBSOCKET_READ_BUFFER},
+    hub::{Delivery, Ended, Form, Hub, Way},
+    limits::READ_BUFFER,
     session::{Line, Session},
 };
-use app::wire::{Body, CloseCode, ErrorCode, Format, Frame};
+use app::wire::{Body, CloseCode, ErrorCode, Format, Frame, Id};
 use axum::{
-    extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade},
-    response::Response,
+    body::Body as HttpBody,
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header, request::Parts},
+    response::{IntoResponse, Response},
 };
-use bytes::Bytes;
-use futures::SinkExt;
-use std::time::Duration;
-use tokio::time::{Instant, sleep_until, timeout};
+use bytes::{BufMut, Bytes, BytesMut};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use std::{cell::RefCell, sync::Arc, time::Duration};
+use tokio::time::timeout;
+use tungstenite::{
+    handshake::derive_accept_key,
+    protocol::frame::{
+        FrameHeader,
+        coding::{Control, Data, OpCode},
+    },
+};
 
-/// Written bytes wait at most until so many have gathered.
-const WRITE_BUFFER: usize = 32 * 1024;
+/// Bytes a close's reason may have: a control frame has at most 125 (section 5.5).
+const REASON_BYTES: usize = 123;
 
-/// What the transport is told of a connection beside its session.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Frames or bodies, as the client asked for.
-    pub format: Format,
-    /// Begin with where the reader is.
-    pub announce: bool,
-    /// When a byte last moved.
-    pub pulse: Pulse,
+/// Why a request is no opening handshake (section 4.2.1).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoHandshake {
+    /// Another method or an older HTTP.
+    #[error("a WebSocket is opened with GET over HTTP/1.1")]
+    Method,
+    /// A header is missing or another one than asked for.
+    #[error("a WebSocket's opening handshake has the header {0}")]
+    Header(&'static str),
 }
 
-/// Answers the upgrade of a session whose subscription is registered already. `held` is dropped with the
-/// connection.
-pub fn upgrade(
-    upgrade: WebSocketUpgrade,
-    hub: Hub,
-    session: Session,
-    settings: Settings,
-    held: impl Send + 'static,
-) -> Response {
-    // Room above the limit, so that a frame just too large is answered and not cut off.
-    let limit = session.max_frame() * 2 + 64 * 1024;
-    upgrade
-        .read_buffer_size(WEBSOCKET_READ_BUFFER)
-        .write_buffer_size(WRITE_BUFFER)
-        .max_message_size(limit)
-        .max_frame_size(limit)
-        .on_upgrade(move |socket| async move {
-            let mut connection = Connection { socket, session, format: settings.format, pulse: settings.pulse };
-            if let Err(Gone) = connection.run(hub, settings.announce).await {
+/// An opening handshake that can be answered.
+pub struct Handshake {
+    accept: HeaderValue,
+    upgrade: OnUpgrade,
+    pipe: Arc<Pipe>,
+}
+
+impl Handshake {
+    /// Reads a request's.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn read(parts: &mut Parts) -> Result<Self, NoHandshake> {
+        if parts.method != Method::GET || parts.version != Version::HTTP_11 {
+            return Err(NoHandshake::Method);
+        }
+        let names = |headers: &HeaderMap, name, wanted: &str| {
+            let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+            values.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(wanted))
+        };
+        if !names(&parts.headers, header::CONNECTION, "upgrade") {
+            return Err(NoHandshake::Header("Connection: upgrade"));
+        }
+        if !names(&parts.headers, header::UPGRADE, "websocket") {
+            return Err(NoHandshake::Header("Upgrade: websocket"));
+        }
+        if !names(&parts.headers, header::SEC_WEBSOCKET_VERSION, "13") {
+            return Err(NoHandshake::Header("Sec-WebSocket-Version: 13"));
+        }
+        let key = parts.headers.get(header::SEC_WEBSOCKET_KEY);
+        let key = key.ok_or(NoHandshake::Header("Sec-WebSocket-Key"))?;
+        let accept = HeaderValue::try_from(derive_accept_key(key.as_bytes()));
+        let accept = accept.map_err(|_| NoHandshake::Header("Sec-WebSocket-Key"))?;
+        let pipe = parts.extensions.get::<Arc<Pipe>>().cloned();
+        let upgrade = parts.extensions.remove::<OnUpgrade>();
+        let (Some(pipe), Some(upgrade)) = (pipe, upgrade) else { return Err(NoHandshake::Method) };
+        Ok(Self { accept, upgrade, pipe })
+    }
+
+    /// Answers it. The session's subscription is registered already.
+    pub fn accept(self, hub: Hub, session: Session, format: Format, announce: bool) -> Response {
+        let Self { accept, upgrade, pipe } = self;
+        tokio::spawn(async move {
+            let received = match upgrade.await.map(hyper::upgrade::Upgraded::downcast::<TokioIo<Guarded>>) {
+                Ok(Ok(parts)) => parts.read_buf,
+                Ok(Err(_)) | Err(_) => return,
+            };
+            pipe.expect_answers();
+            // Room above the limit, so that a frame just too large is answered and not cut off.
+            let mut assembler = Assembler::new(session.max_frame() * 2 + 64 * 1024);
+            assembler.feed(&received);
+            drop(received);
+            let mut connection = Connection { pipe, assembler, session, format };
+            if let Err(Gone) = connection.run(&hub, announce).await {
                 tracing::debug!("a WebSocket is gone");
             }
-            drop(held);
-        })
+        });
+        let headers = [
+            (header::CONNECTION, HeaderValue::from_static("upgrade")),
+            (header::UPGRADE, HeaderValue::from_static("websocket")),
+            (header::SEC_WEBSOCKET_ACCEPT, accept),
+        ];
+        (StatusCode::SWITCHING_PROTOCOLS, headers, HttpBody::empty()).into_response()
+    }
 }
 
-/// The other side is gone: nothing more can be said.
-struct Gone;
+thread_local! {
+    /// One for all connections of a thread: nothing waits while it is in use.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BUFFER]);
+}
 
 struct Connection {
-    socket: WebSocket,
+    pipe: Arc<Pipe>,
+    assembler: Assembler,
     session: Session,
     format: Format,
-    pulse: Pulse,
+}
+
+/// What a turn of the connection came to.
+enum Turn {
+    Lines(Result<Vec<Line>, Ended>),
+    Readable,
+    Silent,
 }
 
 impl Connection {
-    async fn run(&mut self, hub: Hub, announce: bool) -> Result<(), Gone> {
+    async fn run(&mut self, hub: &Hub, announce: bool) -> Result<(), Gone> {
         if announce {
             let opening = self.session.opening();
-            self.write(vec![Line::Frame(opening)]).await?;
+            self.put(&[Line::Frame(opening)]);
         }
-        // On a clock of its own: a busy reader that only listens must prove that it is there, too.
-        let mut ping = Instant::now() + HEARTBEAT;
-        let closed = hub.closed();
-        tokio::pin!(closed);
+        let way = Way { outlet: Arc::clone(&self.pipe) as _, form: form(self.format) };
         loop {
-            tokio::select! {
-                lines = self.session.next() => match lines {
-                    Ok(lines) => {
-                        self.write(lines).await?;
-                    }
-                    Err(error) => {
-                        tracing::error!(%error, "a reader had to be let go");
-                        return self.close(CloseCode::Internal, "the store cannot be read; come back".into()).await;
-                    }
-                },
-                received = self.socket.recv(), if !self.session.is_full() => {
-                    match received {
-                        Some(Ok(message)) => {
-                            if self.take(message).await? {
-                                return self.answer_close().await;
-                            }
-                        }
-                        Some(Err(error)) => {
-                            tracing::debug!(%error, "a WebSocket broke");
-                            return Err(Gone);
-                        }
-                        None => return Err(Gone),
-                    }
+            // Nothing may wait to be written when the reader goes into its lane. A write that does not move for a
+            // minute fails by itself.
+            self.pipe.drain().await?;
+            if let Some(ended) = self.take_frames() {
+                return self.answer(ended).await;
+            }
+            let turn = tokio::select! {
+                lines = self.session.next(&way) => Turn::Lines(lines),
+                readable = self.pipe.readable(), if !self.session.is_full() => readable.map(|()| Turn::Readable)?,
+                () = self.pipe.silent() => Turn::Silent,
+            };
+            match turn {
+                Turn::Lines(Ok(lines)) => self.put(&lines),
+                Turn::Lines(Err(Ended::Closed)) => return self.goodbye(hub).await,
+                Turn::Lines(Err(Ended::Store(error))) => {
+                    tracing::error!(%error, "a reader had to be let go");
+                    return self.close(CloseCode::Internal as u16, "the store cannot be read; come back").await;
                 }
-                () = sleep_until(ping) => {
-                    ping = Instant::now() + HEARTBEAT;
-                    self.send(Message::Ping(Bytes::new())).await?;
-                    self.flush().await?;
+                Turn::Readable => self.receive()?,
+                Turn::Silent => {
+                    return self.close(CloseCode::Silent as u16, "nothing was heard for a minute; come back").await;
                 }
-                // Looked at again when it was moved in the meantime: a client that reads slowly answers no ping
-                // before it has read what lies in front of it.
-                () = sleep_until(self.pulse.last() + SILENCE) => {
-                    if self.pulse.last().elapsed() >= SILENCE {
-                        return self.close(CloseCode::Silent, "nothing was heard for a minute; come back".into()).await;
-                    }
-                }
-                () = &mut closed => return self.goodbye(&hub).await,
             }
         }
     }
 
-    /// Handles one frame of the client; `true` when it closes.
-    async fn take(&mut self, message: Message) -> Result<bool, Gone> {
-        let answer = match message {
-            Message::Text(text) if text.len() > self.session.max_frame() => Some(self.too_large()),
-            Message::Binary(bytes) if bytes.len() > self.session.max_frame() => Some(self.too_large()),
-            Message::Text(text) => self.session.text(text.as_str().to_owned()),
-            Message::Binary(bytes) => self.session.binary(bytes.into()),
-            Message::Ping(_) | Message::Pong(_) => None,
-            Message::Close(_) => return Ok(true),
+    fn receive(&mut self) -> Result<(), Gone> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let read = self.pipe.read(scratch)?;
+            self.assembler.feed(&scratch[..read]);
+            Ok(())
+        })
+    }
+
+    /// Handles what came whole, as far as there is room for more publishes; how it ends, if it does.
+    fn take_frames(&mut self) -> Option<Result<Option<u16>, Violation>> {
+        while !self.session.is_full() {
+            match self.assembler.take() {
+                Ok(None) => return None,
+                Ok(Some(Incoming::Close(code))) => return Some(Ok(code)),
+                Ok(Some(incoming)) => self.take(incoming),
+                Err(violation) => return Some(Err(violation)),
+            }
+        }
+        None
+    }
+
+    fn take(&mut self, incoming: Incoming) {
+        let max = self.session.max_frame();
+        let answer = match incoming {
+            Incoming::Text(text) if text.len() > max => Some(too_large(max)),
+            Incoming::Binary(bytes) if bytes.len() > max => Some(too_large(max)),
+            Incoming::Text(text) => self.session.text(text),
+            Incoming::Binary(bytes) => self.session.binary(bytes),
+            Incoming::Ping(payload) => {
+                let mut out = BytesMut::new();
+                frame(&mut out, OpCode::Control(Control::Pong), &payload);
+                self.pipe.put(out.freeze());
+                None
+            }
+            Incoming::Pong | Incoming::Close(_) => None,
         };
         if let Some(frame) = answer {
-            self.write(vec![Line::Frame(frame)]).await?;
+            self.put(&[Line::Frame(frame)]);
         }
-        Ok(false)
     }
 
-    fn too_large(&self) -> Frame {
-        let message = format!("a frame has at most {} bytes here (--max-message)", self.session.max_frame());
-        Frame::Error { reference: None, code: ErrorCode::TooLarge, message }
-    }
-
-    /// A close is answered after the frames before it were handled.
-    async fn answer_close(&mut self) -> Result<(), Gone> {
+    /// The client closes, or has to be closed. What came before it is finished first.
+    async fn answer(&mut self, ended: Result<Option<u16>, Violation>) -> Result<(), Gone> {
         let _ = self.session.finish().await;
-        self.flush().await
+        match ended {
+            Ok(code) => {
+                self.put_close(code, "");
+                self.pipe.drain().await?;
+                let _ = self.pipe.shut_down();
+                Ok(())
+            }
+            Err(violation) => {
+                tracing::debug!(%violation, "a WebSocket broke");
+                self.close(violation.code(), &violation.to_string()).await
+            }
+        }
     }
 
     async fn goodbye(&mut self, hub: &Hub) -> Result<(), Gone> {
         let answers = self.session.finish().await;
-        self.write(answers).await?;
+        self.put(&answers);
         let retry_ms = u64::try_from(hub.return_after().unwrap_or_default().as_millis()).unwrap_or(u64::MAX);
         let bye = Frame::Bye { code: CloseCode::GoingAway as u16, reason: "the server is stopping".into(), retry_ms };
-        self.write(vec![Line::Frame(bye)]).await?;
-        // Also as the close's reason, for clients that get bodies only. It has at most 123 bytes.
-        self.close(CloseCode::GoingAway, format!("the server is stopping; come back in {retry_ms} ms")).await
+        self.put(&[Line::Frame(bye)]);
+        // Also as the close's reason, for clients that get bodies only.
+        let reason = format!("the server is stopping; come back in {retry_ms} ms");
+        self.close(CloseCode::GoingAway as u16, &reason).await
     }
 
-    async fn close(&mut self, code: CloseCode, reason: String) -> Result<(), Gone> {
-        let frame = CloseFrame { code: code as u16, reason: reason.into() };
-        self.send(Message::Close(Some(frame))).await?;
-        self.flush().await?;
+    async fn close(&mut self, code: u16, reason: &str) -> Result<(), Gone> {
+        self.put_close(Some(code), reason);
+        self.pipe.drain().await?;
+        let _ = self.pipe.shut_down();
         // Wait for the answer, so that the client reads the reason before the socket goes.
-        let answered = async { while let Some(Ok(_)) = self.socket.recv().await {} };
+        let answered = async {
+            while self.pipe.readable().await.is_ok() && SCRATCH.with_borrow_mut(|all| self.pipe.read(all)).is_ok() {}
+        };
         let _ = timeout(Duration::from_secs(1), answered).await;
         Ok(())
     }
 
-    /// Writes as many lines as there are, then flushes once.
-    async fn write(&mut self, lines: Vec<Line>) -> Result<(), Gone> {
-        if lines.is_empty() {
-            return Ok(());
-        }
+    fn put_close(&self, code: Option<u16>, reason: &str) {
+        debug_assert!(reason.len() <= REASON_BYTES, "{reason}");
+        let mut payload = code.map(|code| code.to_be_bytes().to_vec()).unwrap_or_default();
+        payload.extend_from_slice(reason.as_bytes());
+        let mut out = BytesMut::new();
+        frame(&mut out, OpCode::Control(Control::Close), &payload);
+        self.pipe.put(out.freeze());
+    }
+
+    /// Writes as many lines as there are in one go.
+    fn put(&self, lines: &[Line]) {
+        let mut out = BytesMut::new();
         for line in lines {
-            if let Some(message) = encode(line, self.format) {
-                self.send(message).await?;
-            }
+            encode(&mut out, line, self.format);
         }
-        self.flush().await
-    }
-
-    // No timeouts here: a write that does not move for a minute fails by itself (`http/guarded.rs`).
-    async fn send(&mut self, message: Message) -> Result<(), Gone> {
-        self.socket.feed(message).await.map_err(|_| Gone)
-    }
-
-    async fn flush(&mut self) -> Result<(), Gone> {
-        self.socket.flush().await.map_err(|_| Gone)
+        if !out.is_empty() {
+            self.pipe.put(out.freeze());
+        }
     }
 }
 
-fn encode(line: Line, format: Format) -> Option<Message> {
+fn too_large(max: usize) -> Frame {
+    let message = format!("a frame has at most {max} bytes here (--max-message)");
+    Frame::Error { reference: None, code: ErrorCode::TooLarge, message }
+}
+
+/// How deliveries look as WebSocket frames.
+struct Sockets(Format);
+
+fn form(format: Format) -> &'static dyn Form {
+    match format {
+        Format::Frames => &Sockets(Format::Frames),
+        Format::Bodies => &Sockets(Format::Bodies),
+    }
+}
+
+impl Form for Sockets {
+    fn name(&self) -> &'static str {
+        match self.0 {
+            Format::Frames => "websocket frames",
+            Format::Bodies => "websocket bodies",
+        }
+    }
+
+    fn encode(&self, deliveries: &[Delivery], _: Id, _: bool, out: &mut BytesMut) {
+        for delivery in deliveries {
+            encode(out, &Line::from(delivery.clone()), self.0);
+        }
+    }
+
+    fn beat(&self, cursor: Id) -> Bytes {
+        let mut out = BytesMut::new();
+        encode(&mut out, &Line::Frame(Frame::Cursor { cursor }), self.0);
+        frame(&mut out, OpCode::Control(Control::Ping), &[]);
+        out.freeze()
+    }
+}
+
+fn encode(out: &mut BytesMut, line: &Line, format: Format) {
     match (line, format) {
-        (Line::Stored(stored), Format::Frames) => text(stored.frame.clone()),
+        (Line::Stored(stored), Format::Frames) => text(out, &stored.frame),
         (Line::Stored(stored), Format::Bodies) => match &stored.message.body {
-            Body::Text(body) | Body::Json(body) => Some(Message::Text(body.as_str().into())),
-            Body::Binary(bytes) => Some(Message::Binary(Bytes::copy_from_slice(bytes))),
+            Body::Text(body) | Body::Json(body) => text(out, body.as_bytes()),
+            Body::Binary(bytes) => frame(out, OpCode::Data(Data::Binary), bytes),
         },
-        (Line::Frame(frame), Format::Frames) => Some(Message::Text(frame.to_json().into())),
+        (Line::Frame(frame), Format::Frames) => text(out, frame.to_json().as_bytes()),
         // The plainest clients get bodies and errors; a heartbeat would look like a message.
         (Line::Frame(frame @ (Frame::Error { .. } | Frame::Missed(_))), Format::Bodies) => {
-            Some(Message::Text(frame.to_json().into()))
+            text(out, frame.to_json().as_bytes());
         }
-        (Line::Frame(_), Format::Bodies) => None,
+        (Line::Frame(_), Format::Bodies) => {}
     }
 }
 
-/// The frame's shared bytes, not copied.
-fn text(bytes: Bytes) -> Option<Message> {
-    Utf8Bytes::try_from(bytes).ok().map(Message::Text)
+fn text(out: &mut BytesMut, payload: &[u8]) {
+    frame(out, OpCode::Data(Data::Text), payload);
+}
+
+/// One whole frame; a server does not mask (section 5.1).
+fn frame(out: &mut BytesMut, opcode: OpCode, payload: &[u8]) {
+    let header = FrameHeader { opcode, ..FrameHeader::default() };
+    let length = payload.len() as u64;
+    out.reserve(header.len(length) + payload.len());
+    let mut writer = out.writer();
+    header.format(length, &mut writer).expect("memory takes what is written to it");
+    out.put_slice(payload);
 }

@@ -4,6 +4,7 @@
 
 mod dice;
 mod faulty;
+mod inbox;
 mod reader;
 
 use super::{Hub, ring::Bounds};
@@ -51,7 +52,7 @@ fn nothing_is_lost_doubled_or_disordered_whatever_goes_wrong() {
     }
     println!("{seeds} seeds simulated, from {first}: {all:?}");
     assert!(
-        seeds > 0 && all.handed_out > 0 && all.missed > 0 && all.behind > 0 && all.unknown > 0,
+        seeds > 0 && all.handed_out > 0 && all.pushed > 0 && all.missed > 0 && all.behind > 0 && all.unknown > 0,
         "it is hard enough: {all:?}"
     );
 }
@@ -65,6 +66,7 @@ fn number(name: &str) -> Option<u64> {
 struct Tally {
     published: u64,
     handed_out: u64,
+    pushed: u64,
     missed: u64,
     behind: u64,
     unknown: u64,
@@ -76,6 +78,7 @@ impl Tally {
     fn add(&mut self, other: &Self) {
         self.published += other.published;
         self.handed_out += other.handed_out;
+        self.pushed += other.pushed;
         self.missed += other.missed;
         self.behind += other.behind;
         self.unknown += other.unknown;

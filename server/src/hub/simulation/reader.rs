@@ -1,9 +1,13 @@
-use super::{Tally, channels, dice::Dice};
-use crate::{
-    engine::{Offset, Stored},
-    hub::{Delivery, Hub, Start, Subscription},
+use super::{
+    Tally, channels,
+    dice::Dice,
+    inbox::{Inbox, Lines},
 };
-use app::wire::{ChannelName, Id, Missed, Sender};
+use crate::{
+    engine::Offset,
+    hub::{Delivery, Ended, Hub, Start, Subscription, Way},
+};
+use app::wire::{ChannelName, Frame, Id, Message, Missed, Sender};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -83,24 +87,56 @@ impl Reader {
 
     /// Until the store fails, or it has had enough.
     async fn follow(&mut self, mut subscription: Subscription) {
+        let inbox = Arc::new(Inbox::new(self.dice.fork()));
+        let way = Way { outlet: Arc::clone(&inbox) as _, form: &Lines };
         while !self.is_done() && !self.dice.one_in(25) {
             let patience = Duration::from_millis(if self.dice.one_in(3) { self.dice.up_to(300) } else { 60_000 });
-            match timeout(patience, subscription.next()).await {
+            let next = tokio::select! {
+                next = timeout(patience, subscription.next(&way)) => next,
+                () = inbox.filled() => Ok(Ok(Vec::new())),
+            };
+            // What was pushed was pushed before: nothing is any more when something else is handed out.
+            for frame in inbox.take() {
+                self.tally.pushed += 1;
+                self.pushed(frame);
+            }
+            match next {
                 // Given up in the middle: nothing may be lost by it.
                 Err(_) => self.tally.given_up += 1,
-                Ok(Err(_)) => return,
+                Ok(Err(Ended::Store(_) | Ended::Closed)) => return,
                 Ok(Ok(deliveries)) => deliveries.into_iter().for_each(|delivery| self.take(delivery)),
             }
             assert!(subscription.cursor().offset <= self.hub.head(), "a cursor does not run ahead");
             if self.dice.one_in(3) {
                 sleep(Duration::from_millis(self.dice.up_to(1500))).await;
             }
+            if self.dice.one_in(10) {
+                let at = subscription.replace(channels());
+                for frame in inbox.take() {
+                    self.pushed(frame);
+                }
+                assert!(at.offset >= self.at, "what was pushed is counted");
+            }
+        }
+        // Gone in the middle: what is in the inbox by then was written to the line.
+        drop(subscription);
+        for frame in inbox.take() {
+            self.pushed(frame);
+        }
+    }
+
+    fn pushed(&mut self, frame: Frame) {
+        match frame {
+            Frame::Message(message) => self.message(&message),
+            Frame::Cursor { cursor } => self.advance(cursor),
+            Frame::Presence(_) | Frame::Typing(_) => {}
+            other => panic!("{other:?} is never pushed"),
         }
     }
 
     fn take(&mut self, delivery: Delivery) {
         match delivery {
-            Delivery::Message(stored) => self.message(&stored),
+            Delivery::Message(stored) => self.message(&stored.message),
             Delivery::Missed(missed) => self.missed(missed),
             Delivery::Cursor(cursor) => self.advance(cursor),
             Delivery::Behind(cursor, _) => {
@@ -117,8 +153,7 @@ impl Reader {
         self.cursor = Some(cursor);
     }
 
-    fn message(&mut self, stored: &Stored) {
-        let message = &stored.message;
+    fn message(&mut self, message: &Message) {
         assert!(message.id.offset > self.at, "{message:?} comes after {}: in order, and once", self.at);
         if let Some(last) = self.last.get(&message.channel) {
             let told = self.gone.get(&message.channel).map(|missed| missed.to.offset);

@@ -1,0 +1,62 @@
+//! Sockets that do not wait: connecting from many addresses, and room for many of them.
+
+use anyhow::{Context, Result, ensure};
+use mio::net::TcpStream;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use socket2::{Domain, SockAddr, Socket, Type};
+use std::{
+    io::{self, Write as _},
+    net::{Ipv4Addr, SocketAddr},
+};
+
+/// Addresses the connections come from: each has ports of its own, so that they do not run out.
+const SOURCES: usize = 9;
+/// Files open beside the connections, generously.
+const OTHER_FILES: u64 = 200;
+
+/// Begins to connect; the `index` chooses the address to come from.
+pub(crate) fn connect(address: SocketAddr, index: usize) -> Result<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).context("a socket cannot be made")?;
+    socket.set_nonblocking(true)?;
+    socket.set_tcp_nodelay(true)?;
+    let source = Ipv4Addr::new(127, 0, 0, 1 + (index % SOURCES) as u8);
+    socket.bind(&SockAddr::from(SocketAddr::from((source, 0)))).context("no port is free to connect from")?;
+    match socket.connect(&SockAddr::from(address)) {
+        Ok(()) => {}
+        // EINPROGRESS: it says later how it went.
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {}
+        Err(error) => return Err(error).with_context(|| format!("{address} cannot be reached")),
+    }
+    Ok(TcpStream::from_std(socket.into()))
+}
+
+/// Lets this process, and servers it starts, have so many connections; says what to do if the system forbids it.
+pub(crate) fn room_for(connections: usize) -> Result<()> {
+    let needed = connections as u64 + OTHER_FILES;
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= needed) {
+        return Ok(());
+    }
+    ensure!(
+        limit.maximum.is_none_or(|maximum| maximum >= needed),
+        "{connections} connections need {needed} open files, but the system allows {:?}; raise it with: ulimit -Hn {needed}",
+        limit.maximum
+    );
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).context("the limit of open files stays")
+}
+
+/// Writes what fits and keeps the rest; says whether all is out.
+pub(crate) fn write(stream: &mut TcpStream, out: &mut Vec<u8>) -> io::Result<bool> {
+    let mut sent = 0;
+    while sent < out.len() {
+        match stream.write(&out[sent..]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(bytes) => sent += bytes,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    out.drain(..sent);
+    Ok(out.is_empty())
+}

@@ -1,0 +1,67 @@
+//! Centrifugo without a broker, and why others are not compared.
+//!
+//! Readers connect to its one-way endpoints with the channel in the query. Their first frame is the answer to that.
+
+use super::{Kind, Peer, Routes, Setup, Skipped, Started, pinned, process};
+use anyhow::{Context, Result};
+use std::{fs, net::SocketAddr, process::Stdio};
+
+const INSTALL: &str =
+    "install with: go install github.com/centrifugal/centrifugo/v6@latest, and name it with CENTRIFUGO";
+/// `{"subs":{"bench":{}}}`: what a reader wants.
+const CONNECT: &str = "cf_connect=%7B%22subs%22%3A%7B%22bench%22%3A%7B%7D%7D%7D";
+
+/// Starts it, open to everybody on loopback.
+pub(crate) async fn start(setup: &Setup) -> Result<Result<Peer, Skipped>> {
+    let Some(program) = process::find("centrifugo", "CENTRIFUGO") else {
+        return Ok(Err(Skipped(format!("there is no centrifugo; {INSTALL}"))));
+    };
+    let folder = process::folder(setup)?;
+    let address = process::free_address()?;
+    let config = folder.path().join("centrifugo.json");
+    fs::write(&config, configuration(address)).context("the configuration of Centrifugo cannot be written")?;
+    let mut command = pinned(setup, program);
+    command.arg("-c").arg(&config).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().context("centrifugo cannot be started")?;
+    process::listens(&mut child, address).await?;
+    let started = Started { child, _output: None };
+    let pids = vec![started.pid()?];
+    let name = Kind::Centrifugo.name();
+    Ok(Ok(Peer { name, address, pids, routes: routes(), children: vec![started], folder: Some(folder) }))
+}
+
+/// It takes no bare bodies: publishing is `POST /api/publish` of `{"channel":"bench","data":"…"}`.
+fn routes() -> Routes {
+    Routes {
+        websocket_json: Some(format!("/connection/uni_websocket?{CONNECT}")),
+        sse_json: Some(format!("/connection/uni_sse?{CONNECT}")),
+        ..Routes::default()
+    }
+}
+
+/// Its pings are empty frames, which nobody here expects: they are put off until nobody is there any more.
+fn configuration(address: SocketAddr) -> String {
+    let (ip, port) = (address.ip(), address.port());
+    format!(
+        r#"{{
+  "http_server": {{ "address": "{ip}", "port": {port} }},
+  "client": {{ "insecure": true, "allowed_origins": ["*"], "ping_interval": "6h", "pong_timeout": "1h" }},
+  "http_api": {{ "insecure": true }},
+  "uni_websocket": {{ "enabled": true }},
+  "uni_sse": {{ "enabled": true }},
+  "usage_stats": {{ "disabled": true }},
+  "log": {{ "level": "error" }}
+}}
+"#
+    )
+}
+
+/// Why there is no Mercure.
+pub(crate) fn mercure() -> Skipped {
+    Skipped("Mercure is not compared: none of the package registries has it".to_owned())
+}
+
+/// Why there is no uWebSockets.js.
+pub(crate) fn uwebsockets() -> Skipped {
+    Skipped("uWebSockets.js is not compared: it is not on npm".to_owned())
+}

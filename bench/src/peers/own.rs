@@ -1,0 +1,94 @@
+//! The servers that are built here: Baro, the floor, plain axum.
+
+use super::{Kind, Peer, Poll, Routes, Setup, Skipped, pinned, start_listening};
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+/// Starts one of them.
+pub(crate) async fn start_own(kind: Kind, setup: &Setup) -> Result<Result<Peer, Skipped>> {
+    match kind {
+        Kind::Baro | Kind::BaroDurable => start_baro(kind, setup).await,
+        Kind::Floor => start_self(kind, setup, &["floor"], floor_routes()).await,
+        Kind::FloorSingle => start_self(kind, setup, &["floor", "--single"], floor_routes()).await,
+        Kind::Axum => {
+            let routes = Routes { poll: None, ..floor_routes() };
+            start_self(kind, setup, &["axum"], routes).await
+        }
+        _ => Ok(Err(Skipped(format!("{} is not built here", kind.name())))),
+    }
+}
+
+fn floor_routes() -> Routes {
+    Routes {
+        websocket: Some("/ws".to_owned()),
+        sse: Some("/sse".to_owned()),
+        poll: Some(Poll::Cursor("/poll".to_owned())),
+        publish: Some("/pub".to_owned()),
+        ..Routes::default()
+    }
+}
+
+fn baro_routes() -> Routes {
+    Routes {
+        websocket: Some("/c/bench?format=body".to_owned()),
+        websocket_json: Some("/c/bench".to_owned()),
+        sse: Some("/c/bench?as=sse&format=body".to_owned()),
+        sse_json: Some("/c/bench?as=sse".to_owned()),
+        poll: Some(Poll::Cursor("/c/bench?as=json&limit=1000".to_owned())),
+        publish: Some("/c/bench".to_owned()),
+        live: Some("/live?channels=other".to_owned()),
+        ..Routes::default()
+    }
+}
+
+/// This program again, as a server.
+async fn start_self(kind: Kind, setup: &Setup, args: &[&str], routes: Routes) -> Result<Result<Peer, Skipped>> {
+    let program = std::env::current_exe().context("this program cannot be found")?;
+    let mut command = pinned(setup, program);
+    command.args(args);
+    let (started, address) = start_listening(command, "listening on ").await?;
+    let pids = vec![started.pid()?];
+    Ok(Ok(Peer { name: kind.name(), address, pids, routes, children: vec![started], folder: None }))
+}
+
+async fn start_baro(kind: Kind, setup: &Setup) -> Result<Result<Peer, Skipped>> {
+    if !setup.baro.exists() {
+        return Ok(Err(Skipped(format!(
+            "there is no server at {}; build it, or name it with --baro",
+            setup.baro.display()
+        ))));
+    }
+    let folder = folder_in(setup)?;
+    let mut command = pinned(setup, &setup.baro);
+    command.args(["--listen", "127.0.0.1:0", "--no-machine-channel", "--data"]).arg(folder.path().join("data"));
+    match kind {
+        Kind::BaroDurable => command.args(["--fsync", "always"]),
+        _ => command.args(["--engine", "memory"]),
+    };
+    // Not where we stand: a `.env` there is none of its business.
+    command.current_dir(folder.path());
+    without_settings(&mut command);
+    let (started, address) = start_listening(command, "Baro is listening on http://").await?;
+    let pids = vec![started.pid()?];
+    let routes = baro_routes();
+    Ok(Ok(Peer { name: kind.name(), address, pids, routes, children: vec![started], folder: Some(folder) }))
+}
+
+/// A fresh folder for one server.
+fn folder_in(setup: &Setup) -> Result<TempDir> {
+    tempfile::Builder::new()
+        .prefix("baro-bench-")
+        .tempdir_in(&setup.dir)
+        .with_context(|| format!("no folder can be made in {}", setup.dir.display()))
+}
+
+/// Every flag has an environment twin: what is set for another server must not change this one.
+fn without_settings(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("BARO_") {
+            command.env_remove(name);
+        }
+    }
+    command.env_remove("COOKIE_SECRET").env_remove("TOKIO_WORKER_THREADS").env("BARO_LOG", "warn");
+}

@@ -1,0 +1,372 @@
+//! Readers that are up to date, side by side: what comes is encoded once and pushed to each.
+//!
+//! A reader in a lane has no task that wakes, no timer and no buffer. Whoever does not keep up leaves the lane, reads
+//! on by itself, and comes back when it is up to date again.
+
+use super::{Delivery, Hub};
+use crate::{
+    engine::Offset,
+    limits::{BATCH_BYTES, HEARTBEAT, LANE_SLICE},
+};
+use app::wire::{ChannelName, Id};
+use bytes::{Bytes, BytesMut};
+use std::{
+    hash::{Hash, Hasher},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+use tokio::sync::Notify;
+
+/// Seconds after which a reader that heard nothing gets a heartbeat.
+const QUIET: u32 = HEARTBEAT.as_secs() as u32;
+/// Chunks of one pass that are kept for readers at the same place. Few places are ever in use at once: who lags far
+/// behind is no longer in the lane.
+const CHUNKS: usize = 8;
+
+/// What one write carries, the same for every reader at the same place.
+#[derive(Clone, Debug)]
+pub struct Chunk {
+    /// As they go over the line.
+    pub bytes: Bytes,
+    /// Messages in it.
+    pub messages: usize,
+}
+
+/// Where a reader in a lane is written to.
+pub trait Outlet: Send + Sync {
+    /// Takes a chunk, all of it; what cannot be written at once it keeps. `false`: it keeps something, or is broken,
+    /// and the reader leaves the lane.
+    fn push(&self, chunk: &Chunk) -> bool;
+    /// Takes a heartbeat, after each [`HEARTBEAT`] without anything else; `false` as for [`Outlet::push`].
+    fn beat(&self, bytes: &Bytes) -> bool;
+}
+
+/// How deliveries look on a line.
+pub trait Form: Send + Sync {
+    /// Readers share a lane if the names of their forms are the same.
+    fn name(&self) -> &'static str;
+    /// Appends deliveries, which bring the reader to `to`; `more` are waiting behind it.
+    fn encode(&self, deliveries: &[Delivery], to: Id, more: bool, out: &mut BytesMut);
+    /// A heartbeat: everything up to `cursor` was handed out.
+    fn beat(&self, cursor: Id) -> Bytes;
+}
+
+/// How a reader in a lane is written to.
+#[derive(Clone)]
+pub struct Way {
+    /// Where to.
+    pub outlet: Arc<dyn Outlet>,
+    /// In which form.
+    pub form: &'static dyn Form,
+}
+
+/// Where a reader is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Everything up to here was handed out.
+    pub(super) at: Offset,
+    /// What it was told of who is there, if it wants to know.
+    pub(super) seen: Option<u64>,
+}
+
+/// What the readers of a lane have in common.
+#[derive(Clone)]
+pub(super) struct Key {
+    pub(super) channels: Arc<[ChannelName]>,
+    pub(super) form: &'static dyn Form,
+    pub(super) presence: bool,
+    pub(super) shard: usize,
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.shard == other.shard
+            && self.presence == other.presence
+            && self.form.name() == other.form.name()
+            && self.channels == other.channels
+    }
+}
+
+impl Eq for Key {}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.channels.hash(state);
+        self.form.name().hash(state);
+        (self.presence, self.shard).hash(state);
+    }
+}
+
+/// Readers that are up to date on the same channels, in the same form.
+pub(super) struct Lane {
+    pub(super) key: Key,
+    /// Held while a slice of the readers is written to; nothing waits in it.
+    riders: Mutex<Riders>,
+    /// It is in its pump's queue, or about to be: something is new since its last pass began.
+    touched: AtomicBool,
+}
+
+#[derive(Default)]
+struct Riders {
+    seats: Vec<Option<Taken>>,
+    free: Vec<usize>,
+    /// The pass under way.
+    pass: Option<Pass>,
+}
+
+/// A seat that is taken.
+struct Taken {
+    place: Place,
+    /// The second in which the reader last heard something ([`super::pump::Lanes::second`]).
+    heard: u32,
+    rider: Arc<Rider>,
+}
+
+/// One reader.
+pub(super) struct Rider {
+    outlet: Arc<dyn Outlet>,
+    /// Where it was put out.
+    out_at: Mutex<Option<Place>>,
+    out: Notify,
+}
+
+/// Once through the readers, up to where the log ended when it began: all get the same bytes.
+struct Pass {
+    to: Offset,
+    second: u32,
+    next: usize,
+    chunks: Vec<(Place, Step)>,
+    /// Somebody needs another pass.
+    again: bool,
+}
+
+/// What lies between a reader's place and the end of the pass.
+#[derive(Clone)]
+enum Step {
+    /// Memory does not reach back that far.
+    TooFar,
+    /// Nothing the reader is told.
+    Silent(Place),
+    /// This.
+    Say(Chunk, Place),
+}
+
+impl Lane {
+    pub(super) fn new(key: Key) -> Self {
+        Self { key, riders: Mutex::default(), touched: AtomicBool::new(false) }
+    }
+
+    fn riders(&self) -> MutexGuard<'_, Riders> {
+        self.riders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something is new; whether the pump has to be told.
+    pub(super) fn touch(&self) -> bool {
+        !self.touched.swap(true, Ordering::AcqRel)
+    }
+
+    /// Takes a reader in; the number of its seat.
+    pub(super) fn enter(&self, place: Place, outlet: Arc<dyn Outlet>, second: u32) -> (usize, Arc<Rider>) {
+        let rider = Arc::new(Rider { outlet, out_at: Mutex::default(), out: Notify::new() });
+        let mut riders = self.riders();
+        let taken = Some(Taken { place, heard: second, rider: Arc::clone(&rider) });
+        let seat = match riders.free.pop() {
+            Some(seat) => {
+                riders.seats[seat] = taken;
+                seat
+            }
+            None => {
+                riders.seats.push(taken);
+                riders.seats.len() - 1
+            }
+        };
+        (seat, rider)
+    }
+
+    /// Where the reader on this seat is, if it is still there.
+    pub(super) fn place(&self, seat: usize, rider: &Arc<Rider>) -> Option<Place> {
+        let riders = self.riders();
+        let taken = riders.seats.get(seat)?.as_ref()?;
+        Arc::ptr_eq(&taken.rider, rider).then_some(taken.place)
+    }
+
+    /// Lets a reader go that wants to; where it was, if it was still there.
+    pub(super) fn leave(&self, seat: usize, rider: &Arc<Rider>) -> Option<Place> {
+        let mut riders = self.riders();
+        let there = riders.seats.get(seat)?.as_ref().is_some_and(|taken| Arc::ptr_eq(&taken.rider, rider));
+        there.then(|| riders.vacate(seat)).flatten().map(|taken| taken.place)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        let riders = self.riders();
+        riders.free.len() == riders.seats.len()
+    }
+
+    /// Writes to the next slice of the readers; whether there is more to do.
+    pub(super) fn deliver(&self, hub: &Hub) -> bool {
+        let mut riders = self.riders();
+        let mut pass = riders.pass.take().unwrap_or_else(|| {
+            // Before the head is looked at: what comes in between is seen here, or touches the lane again.
+            self.touched.store(false, Ordering::Release);
+            Pass::new(hub)
+        });
+        let mut written = 0;
+        while pass.next < riders.seats.len() && written < LANE_SLICE {
+            let seat = pass.next;
+            pass.next += 1;
+            written += usize::from(riders.serve(&self.key, hub, &mut pass, seat));
+        }
+        let ended = pass.next >= riders.seats.len();
+        let again = ended && pass.again && self.touch();
+        if !ended {
+            riders.pass = Some(pass);
+        }
+        !ended || again
+    }
+
+    /// A heartbeat to those who heard nothing for a while, from a seat on; the seat to go on with.
+    pub(super) fn beat(&self, hub: &Hub, from: usize) -> Option<usize> {
+        let mut riders = self.riders();
+        let mut pass = Pass::new(hub);
+        let mut beats: Option<(Offset, Bytes)> = None;
+        let mut written = 0;
+        for seat in from..riders.seats.len() {
+            let quiet = |taken: &Taken| pass.second.saturating_sub(taken.heard) >= QUIET;
+            if !riders.seats[seat].as_ref().is_some_and(quiet) {
+                continue;
+            }
+            if written == LANE_SLICE {
+                return Some(seat);
+            }
+            written += 1;
+            // Only so may the cursor pass what other channels got: nothing of ours lies between.
+            if riders.serve(&self.key, hub, &mut pass, seat) {
+                continue;
+            }
+            let Some(Some(taken)) = riders.seats.get_mut(seat) else { continue };
+            taken.heard = pass.second;
+            let at = taken.place.at;
+            let (_, bytes) = match &mut beats {
+                Some(beat) if beat.0 == at => beat,
+                other => other.insert((at, self.key.form.beat(hub.cursor(at)))),
+            };
+            if !taken.rider.outlet.beat(bytes) {
+                riders.put_out(seat);
+            }
+        }
+        None
+    }
+
+    /// Everybody out: the server stops.
+    pub(super) fn clear(&self) {
+        let mut riders = self.riders();
+        for seat in 0..riders.seats.len() {
+            riders.put_out(seat);
+        }
+    }
+}
+
+impl Riders {
+    fn vacate(&mut self, seat: usize) -> Option<Taken> {
+        let taken = self.seats.get_mut(seat)?.take()?;
+        self.free.push(seat);
+        if self.free.len() == self.seats.len() {
+            // Nobody is left: a crowd that is gone keeps no memory.
+            (self.seats, self.free) = (Vec::new(), Vec::new());
+        }
+        Some(taken)
+    }
+
+    fn put_out(&mut self, seat: usize) {
+        if let Some(Taken { place, rider, .. }) = self.vacate(seat) {
+            *rider.out_at() = Some(place);
+            rider.out.notify_one();
+        }
+    }
+
+    /// Brings one reader to the end of the pass; whether anything was said.
+    fn serve(&mut self, key: &Key, hub: &Hub, pass: &mut Pass, seat: usize) -> bool {
+        let Some(Some(taken)) = self.seats.get_mut(seat) else { return false };
+        let (stays, said) = match pass.step(key, hub, taken.place) {
+            Step::TooFar => (false, false),
+            Step::Silent(to) => {
+                taken.place = to;
+                (true, false)
+            }
+            Step::Say(chunk, to) => {
+                taken.place = to;
+                taken.heard = pass.second;
+                pass.again |= to.at < pass.to;
+                (taken.rider.outlet.push(&chunk), true)
+            }
+        };
+        if !stays {
+            self.put_out(seat);
+        }
+        said
+    }
+}
+
+impl Pass {
+    fn new(hub: &Hub) -> Self {
+        Self { to: hub.head(), second: hub.0.lanes.second(), next: 0, chunks: Vec::new(), again: false }
+    }
+
+    fn step(&mut self, key: &Key, hub: &Hub, from: Place) -> Step {
+        if let Some((_, step)) = self.chunks.iter().rev().find(|(place, _)| *place == from) {
+            return step.clone();
+        }
+        let step = self.prepare(key, hub, from);
+        if self.chunks.len() == CHUNKS {
+            self.chunks.remove(0);
+        }
+        self.chunks.push((from, step.clone()));
+        step
+    }
+
+    fn prepare(&self, key: &Key, hub: &Hub, from: Place) -> Step {
+        let to = self.to.max(from.at);
+        let Some((messages, at)) = hub.0.ring.recent(&key.channels, from.at, to, BATCH_BYTES) else {
+            return Step::TooFar;
+        };
+        let count = messages.len();
+        let mut deliveries: Vec<Delivery> = messages.into_iter().map(Delivery::Message).collect();
+        let mut seen = from.seen;
+        if key.presence {
+            hub.0.attendance.tell(&key.channels, &mut seen, &mut deliveries);
+        }
+        let place = Place { at, seen };
+        if deliveries.is_empty() {
+            return Step::Silent(place);
+        }
+        let mut out = BytesMut::new();
+        key.form.encode(&deliveries, hub.cursor(at), at < to, &mut out);
+        if out.is_empty() {
+            return Step::Silent(place);
+        }
+        Step::Say(Chunk { bytes: out.freeze(), messages: count }, place)
+    }
+}
+
+impl Rider {
+    fn out_at(&self) -> MutexGuard<'_, Option<Place>> {
+        self.out_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where it was put out, if it was.
+    pub(super) fn exit(&self) -> Option<Place> {
+        *self.out_at()
+    }
+
+    /// Resolves when it was put out.
+    pub(super) async fn put_out(&self) -> Place {
+        loop {
+            if let Some(place) = self.exit() {
+                return place;
+            }
+            self.out.notified().await;
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The pumps: they take the lanes in which something is new, one slice after the other, so that a full channel does
+//! not hold up the others, nor its publishers.
+
+use super::{
+    Hub,
+    lane::{Key, Lane, Place, Rider, Way},
+};
+use app::wire::ChannelName;
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::Notify,
+    task::{JoinSet, yield_now},
+    time::{Instant, MissedTickBehavior, interval},
+};
+
+/// All lanes, and a pump for each core.
+pub(super) struct Lanes {
+    /// Held to find, add or drop a lane.
+    lanes: Mutex<HashMap<Key, Arc<Lane>>>,
+    pumps: Vec<Pump>,
+    /// Readers are spread over the pumps in turn.
+    turn: AtomicUsize,
+    /// The server stops: nobody is taken in.
+    closed: AtomicBool,
+    start: Instant,
+}
+
+/// What one pump has to do.
+#[derive(Default)]
+struct Pump {
+    /// Lanes in which something is new; each at most twice, so it is bounded by the number of readers.
+    queue: Mutex<VecDeque<Arc<Lane>>>,
+    woken: Notify,
+}
+
+impl Pump {
+    fn queue(&self) -> MutexGuard<'_, VecDeque<Arc<Lane>>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lanes {
+    pub(super) fn new() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            lanes: Mutex::default(),
+            pumps: (0..cores).map(|_| Pump::default()).collect(),
+            turn: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+            start: Instant::now(),
+        }
+    }
+
+    /// Whole seconds since the start: fine enough to tell who heard nothing for a while, and small.
+    pub(super) fn second(&self) -> u32 {
+        u32::try_from(self.start.elapsed().as_secs()).unwrap_or(u32::MAX)
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, HashMap<Key, Arc<Lane>>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something is new in these lanes.
+    pub(super) fn touch(&self, lanes: &[Arc<Lane>]) {
+        for lane in lanes {
+            if lane.touch() {
+                self.enqueue(Arc::clone(lane));
+            }
+        }
+    }
+
+    fn enqueue(&self, lane: Arc<Lane>) {
+        let pump = &self.pumps[lane.key.shard];
+        let idle = {
+            let mut queue = pump.queue();
+            queue.push_back(lane);
+            queue.len() == 1
+        };
+        if idle {
+            pump.woken.notify_one();
+        }
+    }
+
+    fn shard(&self) -> usize {
+        self.turn.fetch_add(1, Ordering::Relaxed) % self.pumps.len()
+    }
+
+    /// Drops a lane that nobody is in any more.
+    fn retire(&self, hub: &Hub, lane: &Arc<Lane>) {
+        let mut lanes = self.lanes();
+        // Looked at again under the lock: somebody may just have come.
+        if lane.is_empty() && lanes.get(&lane.key).is_some_and(|known| Arc::ptr_eq(known, lane)) {
+            lanes.remove(&lane.key);
+            hub.0.ring.unwatch(lane);
+        }
+    }
+
+    fn clear(&self) {
+        self.closed.store(true, Ordering::Release);
+        let all: Vec<_> = self.lanes().values().cloned().collect();
+        for lane in all {
+            lane.clear();
+        }
+    }
+}
+
+/// Puts a reader into its lane, unless the server stops. What is new by then is pushed to it.
+pub(super) fn ride(hub: &Hub, channels: &Arc<[ChannelName]>, presence: bool, place: Place, way: &Way) -> Option<Seat> {
+    let lanes = &hub.0.lanes;
+    let key = Key { channels: Arc::clone(channels), form: way.form, presence, shard: lanes.shard() };
+    let mut all = lanes.lanes();
+    // Under the lock, as is the look at all lanes when they are cleared: nobody is left behind in one.
+    if lanes.closed.load(Ordering::Acquire) {
+        return None;
+    }
+    let lane = match all.get(&key) {
+        Some(lane) => Arc::clone(lane),
+        None => {
+            let lane = Arc::new(Lane::new(key.clone()));
+            hub.0.ring.watch(&lane);
+            all.insert(key, Arc::clone(&lane));
+            lane
+        }
+    };
+    let (seat, rider) = lane.enter(place, Arc::clone(&way.outlet), lanes.second());
+    drop(all);
+    // The lane is watched: what is dispatched from here on touches it by itself.
+    if hub.head() > place.at || (presence && !hub.0.attendance.is_known(place.seen)) {
+        lanes.touch(std::slice::from_ref(&lane));
+    }
+    Some(Seat { hub: hub.clone(), lane, seat, rider })
+}
+
+const IN_OR_OUT: &str = "a reader is in its lane until it was put out, and leaves it once";
+
+/// A reader's seat in a lane; it goes with it.
+pub(super) struct Seat {
+    hub: Hub,
+    lane: Arc<Lane>,
+    seat: usize,
+    rider: Arc<Rider>,
+}
+
+impl Seat {
+    /// Where the reader is, or was put out.
+    pub(super) fn place(&self) -> Place {
+        self.lane.place(self.seat, &self.rider).or_else(|| self.rider.exit()).expect(IN_OR_OUT)
+    }
+
+    /// Resolves when the reader was put out: it does not keep up, or the server stops.
+    pub(super) async fn put_out(&self) -> Place {
+        self.rider.put_out().await
+    }
+
+    /// Leaves; where the reader was.
+    pub(super) fn leave(&self) -> Place {
+        self.lane.leave(self.seat, &self.rider).or_else(|| self.rider.exit()).expect(IN_OR_OUT)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.lane.leave(self.seat, &self.rider);
+        if self.lane.is_empty() {
+            self.hub.0.lanes.retire(&self.hub, &self.lane);
+        }
+    }
+}
+
+/// Runs every pump until the server stops; then everybody leaves the lanes.
+pub(super) async fn run(hub: &Hub) {
+    let mut pumps = JoinSet::new();
+    for shard in 0..hub.0.lanes.pumps.len() {
+        pumps.spawn(pump(hub.clone(), shard));
+        pumps.spawn(beat(hub.clone(), shard));
+    }
+    hub.closed().await;
+    hub.0.lanes.clear();
+}
+
+async fn pump(hub: Hub, shard: usize) {
+    let pump = &hub.0.lanes.pumps[shard];
+    loop {
+        pump.woken.notified().await;
+        // Publishers that are ready go first: what they bring goes out in the same write.
+        yield_now().await;
+        loop {
+            let Some(lane) = pump.queue().pop_front() else { break };
+            if lane.deliver(&hub) {
+                pump.queue().push_back(Arc::clone(&lane));
+            }
+            if lane.is_empty() {
+                hub.0.lanes.retire(&hub, &lane);
+            }
+            yield_now().await;
+        }
+    }
+}
+
+/// Each second a look at all readers: cheaper than a timer for each.
+async fn beat(hub: Hub, shard: usize) {
+    let mut clock = interval(Duration::from_secs(1));
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        clock.tick().await;
+        let lanes: Vec<_> = hub.0.lanes.lanes().values().filter(|lane| lane.key.shard == shard).cloned().collect();
+        for (number, lane) in lanes.into_iter().enumerate() {
+            let mut from = Some(0);
+            while let Some(seat) = from {
+                from = lane.beat(&hub, seat);
+                if from.is_some() {
+                    yield_now().await;
+                }
+            }
+            if number % 64 == 63 {
+                yield_now().await;
+            }
+        }
+    }
+}

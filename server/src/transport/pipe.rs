@@ -1,0 +1,291 @@
+use super::Pulse;
+use crate::{
+    hub::{Chunk, Outlet},
+    limits::{HEARTBEAT, SEND_BUFFER, SILENCE, UNACKNOWLEDGED},
+};
+use bytes::{Buf, Bytes};
+use socket2::SockRef;
+use std::{
+    collections::VecDeque,
+    future::pending,
+    io::{self, IoSlice},
+    net::Shutdown,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
+};
+use tokio::{
+    net::TcpStream,
+    sync::{Notify, OwnedSemaphorePermit},
+    time::{Instant, sleep_until},
+};
+
+/// Slices handed to the kernel in one write.
+const SLICES: usize = 16;
+
+/// The other side is gone: nothing more can be said.
+#[derive(Debug)]
+pub struct Gone;
+
+/// One connection's line to its peer.
+///
+/// What is pushed to a reader that is up to date is written here and then, by whoever pushes; what the kernel does not
+/// take is kept, and goes out before anything else. hyper writes through the same pipe ([`super::Guarded`]), so both can
+/// use one connection, each as soon as the other has nothing left.
+pub struct Pipe {
+    stream: TcpStream,
+    out: Mutex<Out>,
+    /// hyper has handed over everything it had.
+    flushed: Notify,
+    pulse: Pulse,
+    /// One of the connections there may be.
+    _place: OwnedSemaphorePermit,
+}
+
+#[derive(Default)]
+struct Out {
+    /// What the kernel did not take yet. Bounded: whoever has something here gets no more pushed than one chunk.
+    rest: VecDeque<Bytes>,
+    /// A write failed.
+    broken: bool,
+    /// Nothing that hyper was given waits in its own buffers.
+    flushed: bool,
+    /// The peer has to show that it is there when it gets a heartbeat.
+    answers: bool,
+    /// Since when it is asked to and did not.
+    asked: Option<Instant>,
+    /// It has not for so long that from here on a timer runs.
+    suspect: bool,
+}
+
+impl Pipe {
+    /// Takes over an accepted connection; `place` is given back with it.
+    pub fn new(stream: TcpStream, place: OwnedSemaphorePermit) -> Arc<Self> {
+        // A message is a small write; gathering them would be a delay.
+        let _ = stream.set_nodelay(true);
+        let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER);
+        let pulse = Pulse::default();
+        let this = Self { stream, out: Mutex::default(), flushed: Notify::new(), pulse, _place: place };
+        this.let_kernel_judge(true);
+        Arc::new(this)
+    }
+
+    fn out(&self) -> MutexGuard<'_, Out> {
+        self.out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When a byte last moved.
+    pub(super) fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+
+    /// Whether the kernel gives up on a peer that acknowledges nothing. Where the option does not exist the kernel's
+    /// own, longer, patience is what there is.
+    pub(super) fn let_kernel_judge(&self, judge: bool) {
+        let _ = SockRef::from(&self.stream).set_tcp_user_timeout(judge.then_some(UNACKNOWLEDGED));
+    }
+
+    /// Asks the peer to answer heartbeats.
+    pub(super) fn expect_answers(&self) {
+        self.out().answers = true;
+    }
+
+    /// Resolves when the peer, asked again and again, has said nothing for [`SILENCE`]; never, and without a timer,
+    /// while nothing speaks for that.
+    pub(super) async fn silent(&self) {
+        loop {
+            let until = self.out().silent_at(&self.pulse);
+            match until {
+                None => pending().await,
+                Some(until) if until <= Instant::now() => return,
+                Some(until) => sleep_until(until).await,
+            }
+        }
+    }
+
+    /// Writes what fits now and keeps the rest.
+    pub(super) fn put(&self, bytes: Bytes) {
+        let _ = self.out().put(&self.stream, bytes);
+    }
+
+    /// Resolves when nothing waits to be written. A peer that does not read is waited for as long as a byte moves now
+    /// and then.
+    pub(super) async fn drain(&self) -> Result<(), Gone> {
+        if self.out().flush(&self.stream)? {
+            return Ok(());
+        }
+        self.let_kernel_judge(false);
+        let mut until = Instant::now() + SILENCE;
+        loop {
+            tokio::select! {
+                room = self.stream.writable() => room.map_err(|_| Gone)?,
+                () = sleep_until(until) => {
+                    until = self.pulse.last() + SILENCE;
+                    if until <= Instant::now() {
+                        return Err(Gone);
+                    }
+                    continue;
+                }
+            }
+            self.pulse.beat();
+            if self.out().flush(&self.stream)? {
+                self.let_kernel_judge(true);
+                return Ok(());
+            }
+        }
+    }
+
+    /// hyper is about to be given something to write.
+    pub(super) fn lend(&self) {
+        self.out().flushed = false;
+    }
+
+    /// Resolves when hyper has nothing left to write, and neither have we.
+    pub(super) async fn returned(&self) -> Result<(), Gone> {
+        while !self.out().flushed {
+            self.flushed.notified().await;
+        }
+        self.drain().await
+    }
+
+    /// hyper has nothing left to write.
+    pub(super) fn flushed(&self) {
+        if !std::mem::replace(&mut self.out().flushed, true) {
+            self.flushed.notify_one();
+        }
+    }
+
+    /// Resolves when there may be something to read.
+    pub(super) async fn readable(&self) -> Result<(), Gone> {
+        self.stream.readable().await.map_err(|_| Gone)
+    }
+
+    /// Reads what is there; 0 when nothing is.
+    pub(super) fn read(&self, into: &mut [u8]) -> Result<usize, Gone> {
+        match self.stream.try_read(into) {
+            Ok(0) => Err(Gone),
+            Ok(read) => {
+                self.pulse.beat();
+                Ok(read)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            Err(_) => Err(Gone),
+        }
+    }
+
+    /// Says that nothing more comes.
+    pub(super) fn shut_down(&self) -> io::Result<()> {
+        SockRef::from(&self.stream).shutdown(Shutdown::Write)
+    }
+
+    pub(super) fn poll_read(&self, cx: &mut Context<'_>, buf: &mut tokio::io::ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.stream.poll_read_ready(cx))?;
+            match self.stream.try_read_buf(buf) {
+                Ok(read) => {
+                    if read > 0 {
+                        self.pulse.beat();
+                    }
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    pub(super) fn poll_write(&self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        loop {
+            let mut out = self.out();
+            match out.flush(&self.stream) {
+                Ok(true) => match self.stream.try_write_vectored(bufs) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    done => return Poll::Ready(done),
+                },
+                Ok(false) => {}
+                Err(Gone) => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            }
+            drop(out);
+            ready!(self.stream.poll_write_ready(cx))?;
+        }
+    }
+}
+
+impl Out {
+    /// Whether nothing is left.
+    fn put(&mut self, stream: &TcpStream, mut bytes: Bytes) -> bool {
+        if self.rest.is_empty() && !self.broken {
+            match stream.try_write(&bytes) {
+                Ok(written) if written == bytes.len() => return true,
+                Ok(written) => bytes.advance(written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => self.broken = true,
+            }
+        }
+        if !self.broken {
+            self.rest.push_back(bytes);
+        }
+        false
+    }
+
+    /// Writes what was kept; whether nothing is left.
+    fn flush(&mut self, stream: &TcpStream) -> Result<bool, Gone> {
+        while !self.rest.is_empty() && !self.broken {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let filled = self.rest.iter().zip(&mut slices).map(|(bytes, slice)| *slice = IoSlice::new(bytes)).count();
+            match stream.try_write_vectored(&slices[..filled]) {
+                Ok(written) => self.written(written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(_) => self.broken = true,
+            }
+        }
+        if self.broken {
+            self.rest = VecDeque::new();
+            return Err(Gone);
+        }
+        // A connection that kept up again keeps no buffer.
+        if self.rest.capacity() > 0 {
+            self.rest = VecDeque::new();
+        }
+        Ok(true)
+    }
+
+    fn written(&mut self, mut written: usize) {
+        while let Some(first) = self.rest.front_mut() {
+            if first.len() > written {
+                first.advance(written);
+                return;
+            }
+            written -= first.len();
+            self.rest.pop_front();
+        }
+    }
+
+    /// The peer is asked to show that it is there; whether it may still be.
+    fn ask(&mut self, pulse: &Pulse) -> bool {
+        let now = Instant::now();
+        if self.asked.is_none_or(|asked| pulse.last() > asked) {
+            self.asked = Some(now);
+        }
+        self.suspect = now.duration_since(pulse.last()) >= SILENCE - HEARTBEAT;
+        !self.suspect
+    }
+
+    /// When a suspect has been silent for too long, unless it was heard of.
+    fn silent_at(&mut self, pulse: &Pulse) -> Option<Instant> {
+        let asked = self.asked.filter(|asked| self.suspect && pulse.last() <= *asked);
+        self.suspect = asked.is_some();
+        Some((pulse.last() + SILENCE).max(asked? + (SILENCE - HEARTBEAT)))
+    }
+}
+
+impl Outlet for Pipe {
+    fn push(&self, chunk: &Chunk) -> bool {
+        self.out().put(&self.stream, chunk.bytes.clone())
+    }
+
+    fn beat(&self, bytes: &Bytes) -> bool {
+        let mut out = self.out();
+        let there = !out.answers || out.ask(&self.pulse);
+        (bytes.is_empty() || out.put(&self.stream, bytes.clone())) && there
+    }
+}
