@@ -26,6 +26,10 @@ use server::Setup;
 use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
 
+/// The same as Baro's, so that the floors have no other.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures one Baro on this machine.
 #[derive(Debug, Parser)]
 #[command(name = "baro-bench", version, about)]

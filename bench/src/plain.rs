@@ -1,11 +1,12 @@
-//! What one writes with axum in an afternoon, as its examples show it: a broadcast channel and a task per reader.
+//! What one writes with axum in an afternoon, as its examples show it: a broadcast channel and a task per reader. For
+//! polls, the answer all who wait share.
 
-use crate::load::room_for;
+use crate::{floor::Log, load::room_for};
 use anyhow::{Context, Result};
 use axum::{
     Router,
     extract::{
-        State, WebSocketUpgrade,
+        RawQuery, State, WebSocketUpgrade,
         ws::{Message, Utf8Bytes, WebSocket},
     },
     response::{
@@ -15,10 +16,17 @@ use axum::{
     routing::{get, post},
 };
 use futures::{Stream, stream};
-use std::{convert::Infallible, net::Ipv4Addr};
+use std::{
+    convert::Infallible,
+    net::Ipv4Addr,
+    sync::{Arc, Mutex, PoisonError},
+};
 use tokio::{
     net::TcpListener,
-    sync::broadcast::{Receiver, Sender, channel, error::RecvError},
+    sync::{
+        broadcast::{Receiver, Sender, channel, error::RecvError},
+        watch,
+    },
 };
 
 /// Messages a reader may be behind; further behind it loses some, as broadcast channels do.
@@ -26,28 +34,57 @@ const BEHIND: usize = 4096;
 /// Connections it can have.
 const CONNECTIONS: usize = 19_000;
 
+/// What handlers share.
+#[derive(Clone)]
+struct Shared {
+    live: Sender<Utf8Bytes>,
+    log: Arc<Mutex<Log>>,
+    /// The place after the newest message.
+    next: watch::Sender<u64>,
+}
+
 /// Serves until it is ended.
 pub(crate) async fn run() -> Result<()> {
     room_for(CONNECTIONS)?;
-    let (sender, _) = channel::<Utf8Bytes>(BEHIND);
+    let shared = Shared { live: channel(BEHIND).0, log: Arc::default(), next: watch::Sender::new(0) };
     let app = Router::new()
         .route("/ws", get(websocket))
         .route("/sse", get(events))
+        .route("/poll", get(poll))
         .route("/pub", post(publish))
-        .with_state(sender);
+        .with_state(shared);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no port is free")?;
     println!("listening on {}", listener.local_addr()?);
     axum::serve(listener, app).await.context("the server ended")
 }
 
-async fn publish(State(sender): State<Sender<Utf8Bytes>>, body: String) -> &'static str {
+async fn publish(State(shared): State<Shared>, body: String) -> &'static str {
+    let next = {
+        let mut log = shared.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.push(body.as_bytes());
+        log.next
+    };
+    shared.next.send_replace(next);
     // Nobody may be there.
-    let _ = sender.send(body.into());
+    let _ = shared.live.send(body.into());
     "ok"
 }
 
-async fn websocket(State(sender): State<Sender<Utf8Bytes>>, upgrade: WebSocketUpgrade) -> impl IntoResponse {
-    let receiver = sender.subscribe();
+async fn poll(State(shared): State<Shared>, RawQuery(query): RawQuery) -> impl IntoResponse {
+    let query = query.unwrap_or_default();
+    let after = query.split('&').find_map(|pair| pair.strip_prefix("after=")?.parse::<u64>().ok());
+    if let Some(after) = after {
+        // The sender lives as long as this.
+        let _ = shared.next.subscribe().wait_for(|next| *next > after).await;
+    }
+    let mut log = shared.log.lock().unwrap_or_else(PoisonError::into_inner);
+    let after = after.unwrap_or(log.next);
+    let answer = log.answer(after);
+    ([("x-cursor", answer.to.to_string())], answer.body())
+}
+
+async fn websocket(State(shared): State<Shared>, upgrade: WebSocketUpgrade) -> impl IntoResponse {
+    let receiver = shared.live.subscribe();
     upgrade.on_upgrade(move |socket| forward(socket, receiver))
 }
 
@@ -67,8 +104,8 @@ async fn forward(mut socket: WebSocket, mut receiver: Receiver<Utf8Bytes>) {
     }
 }
 
-async fn events(State(sender): State<Sender<Utf8Bytes>>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    Sse::new(stream::unfold(sender.subscribe(), async |mut receiver| {
+async fn events(State(shared): State<Shared>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    Sse::new(stream::unfold(shared.live.subscribe(), async |mut receiver| {
         let text = next(&mut receiver).await?;
         Some((Ok(Event::default().data(text.as_str())), receiver))
     }))

@@ -25,7 +25,7 @@ pub mod web;
 use anyhow::Context;
 use config::{EngineKind, Serve};
 use engine::{Clock, Engine, Options, embedded::Embedded, memory::Memory};
-use http::{App, Origins, Visitors};
+use http::{App, Origins, Parts, Visitors};
 use hub::Hub;
 use leptos::prelude::{Env, LeptosOptions};
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
@@ -69,19 +69,19 @@ pub async fn run(options: Serve) -> anyhow::Result<Running> {
         (_, EngineKind::Memory) => Visitors::new(getrandom::u64()?.to_be_bytes()),
         _ => Visitors::from_folder(&options.data).context("the cookie secret cannot be kept in the data folder")?,
     };
-    let app = App {
+    let app = App::from(Parts {
         hub: hub.clone(),
         visitors: Arc::new(visitors),
         origins: Arc::new(Origins::new(&options.allow_origin, address)),
         max_message: options.max_message,
         leptos: leptos_options(address),
-    };
+    });
     if !options.no_machine_channel {
         tokio::spawn(machine::publish(hub.clone()));
     }
     tokio::spawn(hub.clone().keep());
     let drain = Duration::from_secs(options.drain);
-    let serving = tokio::spawn(http::serve(listener, http::router(app), hub.clone(), drain));
+    let serving = tokio::spawn(http::serve(listener, app, drain));
     Ok(Running { address, hub, serving, drain })
 }
 

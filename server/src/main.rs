@@ -9,6 +9,10 @@ use server::{
 use std::{io::Write, process::ExitCode};
 use tokio::signal::unix::{SignalKind, signal};
 
+/// Answering a request is some dozens of small allocations: the system's allocator would be a fifth of its time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     // Before the options are read: they have environment twins.

@@ -122,7 +122,8 @@ impl Conn {
     /// Answers a poll; the next one is another request.
     pub(crate) fn answer_poll(&mut self, after: u64, log: &mut super::Log) -> io::Result<()> {
         self.role = Role::Http;
-        self.send(log.answer(after))
+        let answer = log.answer(after).whole.clone();
+        self.send(&answer)
     }
 
     /// In one write, or in one write each.

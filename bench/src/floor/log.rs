@@ -1,5 +1,6 @@
 //! The last messages, for polls.
 
+use bytes::Bytes;
 use std::{collections::VecDeque, io::Write as _};
 
 /// Messages kept.
@@ -15,8 +16,25 @@ pub(crate) struct Log {
     pub(crate) next: u64,
     /// The answer to who has read up to the first number when the next one was the second: all that wait get the same.
     last: Option<(u64, u64)>,
-    answer: Vec<u8>,
-    body: Vec<u8>,
+    answer: Answer,
+}
+
+/// What comes after a place.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Answer {
+    /// Where to go on.
+    pub(crate) to: u64,
+    /// Head and body.
+    pub(crate) whole: Bytes,
+    /// Bytes of the head.
+    head: usize,
+}
+
+impl Answer {
+    /// Without the head.
+    pub(crate) fn body(&self) -> Bytes {
+        self.whole.slice(self.head..)
+    }
 }
 
 impl Log {
@@ -29,29 +47,30 @@ impl Log {
         self.next += 1;
     }
 
-    /// The whole answer with what comes after this place.
-    pub(crate) fn answer(&mut self, after: u64) -> &[u8] {
+    /// The answer with what comes after this place.
+    pub(crate) fn answer(&mut self, after: u64) -> &Answer {
         if self.last != Some((after, self.next)) {
             self.last = Some((after, self.next));
-            self.compose(after);
+            self.answer = self.compose(after);
         }
         &self.answer
     }
 
-    fn compose(&mut self, after: u64) {
+    fn compose(&self, after: u64) -> Answer {
         let first = self.next - self.bodies.len() as u64;
         let from = after.clamp(first, self.next);
         let to = (from + ANSWER).min(self.next);
-        self.body.clear();
-        for body in self.bodies.range((from - first) as usize..(to - first) as usize) {
-            self.body.extend_from_slice(body);
-            self.body.push(b'\n');
-        }
-        self.answer.clear();
-        let length = self.body.len();
-        write!(self.answer, "HTTP/1.1 200 OK\r\nx-cursor: {to}\r\ncontent-length: {length}\r\n\r\n")
+        let bodies = self.bodies.range((from - first) as usize..(to - first) as usize);
+        let length: usize = bodies.clone().map(|body| body.len() + 1).sum();
+        let mut whole = Vec::with_capacity(length + 100);
+        write!(whole, "HTTP/1.1 200 OK\r\nx-cursor: {to}\r\ncontent-length: {length}\r\n\r\n")
             .expect("a Vec takes everything");
-        self.answer.extend_from_slice(&self.body);
+        let head = whole.len();
+        for body in bodies {
+            whole.extend_from_slice(body);
+            whole.push(b'\n');
+        }
+        Answer { to, whole: whole.into(), head }
     }
 }
 
@@ -64,8 +83,8 @@ mod tests {
         let mut log = Log::default();
         log.push(b"one");
         log.push(b"two");
-        assert_eq!(log.answer(1), b"HTTP/1.1 200 OK\r\nx-cursor: 2\r\ncontent-length: 4\r\n\r\ntwo\n");
-        assert!(log.answer(0).ends_with(b"\r\n\r\none\ntwo\n"));
-        assert!(log.answer(2).ends_with(b"content-length: 0\r\n\r\n"));
+        assert_eq!(&log.answer(1).whole[..], b"HTTP/1.1 200 OK\r\nx-cursor: 2\r\ncontent-length: 4\r\n\r\ntwo\n");
+        assert_eq!(&log.answer(0).body()[..], b"one\ntwo\n");
+        assert!(log.answer(2).whole.ends_with(b"content-length: 0\r\n\r\n"));
     }
 }

@@ -8,7 +8,7 @@ use crate::load::{frame_head, room_for};
 use anyhow::{Context, Result};
 use clap::Args;
 use conn::{Conn, Role};
-use log::Log;
+pub(crate) use log::Log;
 use mio::{Events, Interest, Poll, Token, net::TcpListener};
 use std::{io, net::Ipv4Addr};
 

@@ -40,7 +40,7 @@ pub(crate) fn handshakes(peer: &Peer, protocol: Protocol, at_once: usize, time: 
                 let now = clock.now();
                 figures.acks.record(now - asked[index]);
                 figures.published += 1;
-                reader.leave();
+                reader.leave()?;
                 asked[index] = now;
                 readers[index] = fresh(&poll, peer, index, count)?;
                 count += 1;

@@ -11,10 +11,7 @@ pub(crate) async fn start_own(kind: Kind, setup: &Setup) -> Result<Result<Peer, 
         Kind::Baro | Kind::BaroDurable => start_baro(kind, setup).await,
         Kind::Floor => start_self(kind, setup, &["floor"], floor_routes()).await,
         Kind::FloorSingle => start_self(kind, setup, &["floor", "--single"], floor_routes()).await,
-        Kind::Axum => {
-            let routes = Routes { poll: None, ..floor_routes() };
-            start_self(kind, setup, &["axum"], routes).await
-        }
+        Kind::Axum => start_self(kind, setup, &["axum"], floor_routes()).await,
         _ => Ok(Err(Skipped(format!("{} is not built here", kind.name())))),
     }
 }

@@ -70,10 +70,12 @@ impl Memory {
         }
         let now = self.options.clock.steady();
         state.forget_keys(now);
-        let digest = draft.digest();
-        let used_as = draft.key.clone().map(|key| (draft.channel.clone(), key));
-        if let Some(used) = used_as.as_ref().and_then(|key| state.keys.get(key)) {
-            return if used.digest == digest {
+        // Only with a key: whoever publishes without one does not pay for it.
+        let used_as = draft.key.clone().map(|key| ((draft.channel.clone(), key), draft.digest()));
+        if let Some((key, digest)) = &used_as
+            && let Some(used) = state.keys.get(key)
+        {
+            return if used.digest == *digest {
                 Ok(Appended { duplicate: true, ..used.appended })
             } else {
                 Err(AppendError::KeyConflict)
@@ -86,7 +88,7 @@ impl Memory {
         }
         let stored = state.store(draft, &self.lineage, &self.options, &*self.tail);
         let appended = Appended { id: stored.message.id, time: stored.message.time, duplicate: false };
-        if let Some(key) = used_as {
+        if let Some((key, digest)) = used_as {
             state.used.push_back((now, key.clone()));
             state.keys.insert(key, Used { digest, appended });
         }

@@ -9,20 +9,19 @@ use super::{
 use crate::{
     hub::{Start, Subscription, Until},
     session::{Input, Session},
-    transport::{Pipe, poll, sse, websocket},
+    transport::{poll, sse, websocket},
     web,
 };
 use app::wire::{Answer, ChannelName, ErrorCode, Format, Reading};
 use axum::{
     extract::{Path, Request, State},
-    http::{HeaderValue, Version, header},
+    http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use std::sync::Arc;
 
 pub(super) async fn get(State(app): State<App>, Path(channel): Path<String>, request: Request) -> Response {
-    let asked = Asked::from_request(&app, &request);
+    let (asked, request) = Asked::take(&app, request);
     match respond(&app, &asked, &channel, request).await {
         Ok(response) => response,
         Err(error) => answer(&app, asked, error).await,
@@ -42,7 +41,7 @@ async fn respond(app: &App, asked: &Asked, channel: &str, request: Request) -> R
             let asked = Asked { answer: Answer::Html, ..asked.clone() };
             Ok(web::channel(app, asked, channel, reading.at, None).await)
         }
-        Answer::Sse => stream(app, asked, vec![channel], &reading, line(&request)?).await,
+        Answer::Sse => stream(app, asked, vec![channel], &reading).await,
         Answer::Json => json(app, asked, vec![channel], &reading).await,
     }
 }
@@ -56,8 +55,7 @@ pub(super) async fn upgrade(
     reading: Reading,
     input: Input,
 ) -> Result<Response, HttpError> {
-    let (mut parts, _) = request.into_parts();
-    let handshake = websocket::Handshake::read(&mut parts)
+    let handshake = websocket::Handshake::read(request.method(), request.version(), &asked.headers)
         .map_err(|error| HttpError::new(ErrorCode::BadParameter, error.to_string()))?;
     let announce = matches!(input, Input::Commands) && reading.format == Format::Frames;
     let author = asked.sender(app, reading.from.clone());
@@ -74,19 +72,11 @@ pub(super) async fn stream(
     asked: &Asked,
     channels: Vec<ChannelName>,
     reading: &Reading,
-    line: sse::Line,
 ) -> Result<Response, HttpError> {
     let subscription = subscribe(app, channels, reading.start.unwrap_or(Start::Now)).await?;
     let subscription = subscription.attended_by(asked.sender(app, reading.from.clone()));
     let subscription = if reading.format == Format::Frames { subscription.with_presence() } else { subscription };
-    Ok(vary(sse::respond(app.hub.clone(), subscription, reading.format, line)))
-}
-
-/// The connection a request came over.
-pub(super) fn line(request: &Request) -> Result<sse::Line, HttpError> {
-    let pipe = request.extensions().get::<Arc<Pipe>>().cloned();
-    let pipe = pipe.ok_or_else(|| HttpError::new(ErrorCode::Internal, "the connection is not known"))?;
-    Ok(sse::Line { pipe, chunked: request.version() == Version::HTTP_11 })
+    Ok(vary(sse::respond(app.hub.clone(), subscription, reading.format)))
 }
 
 pub(super) async fn json(

@@ -52,7 +52,7 @@ pub(super) async fn answer(app: &App, request: negotiate::Asked, error: HttpErro
 
 pub(super) async fn not_found(State(app): State<App>, request: Request) -> Response {
     let error = HttpError::new(ErrorCode::NotFound, "nothing lives here; channels are at /c/NAME");
-    answer(&app, negotiate::Asked::from_request(&app, &request), error).await
+    answer(&app, negotiate::Asked::take(&app, request).0, error).await
 }
 
 pub(super) async fn method_not_allowed() -> Response {

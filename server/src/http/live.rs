@@ -13,7 +13,7 @@ use axum::{
 };
 
 pub(super) async fn get(State(app): State<App>, request: Request) -> Result<Response, HttpError> {
-    let asked = Asked::from_request(&app, &request);
+    let (asked, request) = Asked::take(&app, request);
     let reading = reading(&asked.uri, &asked.headers)?;
     let channels = channel_set(reading.channels.iter().map(String::as_str))?;
     if is_upgrade(&asked.headers) {
@@ -23,7 +23,7 @@ pub(super) async fn get(State(app): State<App>, request: Request) -> Result<Resp
         return Err(HttpError::new(ErrorCode::BadParameter, "say which channels: /live?channels=a,b"));
     }
     match reading.answer.unwrap_or(asked.answer) {
-        Answer::Sse => channel::stream(&app, &asked, channels, &reading, channel::line(&request)?).await,
+        Answer::Sse => channel::stream(&app, &asked, channels, &reading).await,
         Answer::Json | Answer::Html => channel::json(&app, &asked, channels, &reading).await,
     }
 }

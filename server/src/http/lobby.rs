@@ -20,7 +20,7 @@ use futures::stream;
 use serde::Serialize;
 
 pub(super) async fn get(State(app): State<App>, request: Request) -> Response {
-    let asked = Asked::from_request(&app, &request);
+    let (asked, _) = Asked::take(&app, request);
     match respond(&app, &asked).await {
         Ok(response) => channel::vary(response),
         Err(error) => answer(&app, asked, error).await,
@@ -75,7 +75,7 @@ fn changes(hub: Hub) -> Response {
 
 /// `GET /open?name=NAME`: the form of the page, without script too.
 pub(super) async fn open(State(app): State<App>, request: Request) -> Response {
-    let asked = Asked::from_request(&app, &request);
+    let (asked, _) = Asked::take(&app, request);
     let name = form_urlencoded::parse(asked.uri.query().unwrap_or_default().as_bytes())
         .find(|(key, _)| key == "name")
         .map(|(_, value)| value.trim().to_owned())

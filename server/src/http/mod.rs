@@ -2,6 +2,7 @@
 
 mod channel;
 mod error;
+mod handle;
 mod live;
 mod lobby;
 mod negotiate;
@@ -20,15 +21,21 @@ pub use visitor::Visitors;
 
 use crate::{hub::Hub, web};
 use axum::{
-    Router, middleware,
-    response::IntoResponse,
+    Router,
+    extract::Request,
+    http::{HeaderMap, HeaderValue, Method, header},
+    response::{IntoResponse, Response},
     routing::{get, post},
 };
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
+use tower::Service;
 
 /// What every handler may use.
 #[derive(Clone)]
-pub struct App {
+pub struct App(Arc<Parts>);
+
+/// What an [`App`] is made of.
+pub struct Parts {
     /// Who listens, and the log.
     pub hub: Hub,
     /// Signs and reads the visitor cookie.
@@ -41,8 +48,22 @@ pub struct App {
     pub leptos: leptos::prelude::LeptosOptions,
 }
 
+impl From<Parts> for App {
+    fn from(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
 /// Every path of the server.
-pub fn router(app: App) -> Router {
+fn router(app: App) -> Router {
     Router::new()
         .route("/", get(lobby::get))
         .route("/open", get(lobby::open))
@@ -55,12 +76,28 @@ pub fn router(app: App) -> Router {
         .merge(web::assets())
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
-        .layer(middleware::from_fn_with_state(app.clone(), origin::guard))
-        .layer(middleware::map_response(harden))
         .with_state(app)
 }
 
+/// Answers a request: what all of them go through, and then its path. Not as layers of the router: each would be two
+/// allocations.
+async fn respond(app: App, router: Router, request: Request) -> Response {
+    let mut response = match app.origins.check(&request) {
+        Err(refusal) => refusal.into_response(),
+        Ok(None) => route(router, request).await,
+        Ok(Some(origin)) if request.method() == Method::OPTIONS => origin::cors(().into_response(), origin),
+        Ok(Some(origin)) => origin::cors(route(router, request).await, origin),
+    };
+    harden(response.headers_mut());
+    response
+}
+
+async fn route(mut router: Router, request: Request) -> Response {
+    router.call(request).await.unwrap_or_else(|never| match never {})
+}
+
 /// Headers that do no harm anywhere and stop browsers from guessing.
-async fn harden(response: axum::response::Response) -> impl IntoResponse {
-    ([("x-content-type-options", "nosniff"), ("referrer-policy", "same-origin")], response)
+fn harden(headers: &mut HeaderMap) {
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
 }

@@ -7,13 +7,19 @@ use app::{
 };
 use axum::{
     extract::Request,
-    http::{HeaderMap, Uri, header, request::Parts},
+    http::{HeaderMap, Uri, header},
 };
 
 /// What kind of answer a request wants, by its `Accept` headers.
 pub(super) fn accepted(headers: &HeaderMap) -> Answer {
-    let all: Vec<_> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
-    wire::headers::accept(&all.join(","))
+    let mut all = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    match (all.next(), all.next()) {
+        (first, None) => wire::headers::accept(first.unwrap_or_default()),
+        (first, second) => {
+            let listed: Vec<_> = first.into_iter().chain(second).chain(all).collect();
+            wire::headers::accept(&listed.join(","))
+        }
+    }
 }
 
 /// Whether the request asks to become a WebSocket.
@@ -40,24 +46,17 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// Reads a request's head.
-    pub fn from_parts(app: &App, parts: &Parts) -> Self {
-        Self::read(app, &parts.headers, &parts.uri, &parts.extensions)
-    }
-
-    /// Reads a request's head.
-    pub fn from_request(app: &App, request: &Request) -> Self {
-        Self::read(app, request.headers(), request.uri(), request.extensions())
-    }
-
-    fn read(app: &App, headers: &HeaderMap, uri: &Uri, extensions: &axum::http::Extensions) -> Self {
-        Self {
-            answer: accepted(headers),
-            visitor: app.visitors.read(headers),
-            peer: extensions.get::<Peer>().copied().unwrap_or_default(),
-            uri: uri.clone(),
-            headers: headers.clone(),
-        }
+    /// Takes a request's head; what is left has the rest.
+    pub fn take(app: &App, mut request: Request) -> (Self, Request) {
+        let headers = std::mem::take(request.headers_mut());
+        let asked = Self {
+            answer: accepted(&headers),
+            visitor: app.visitors.read(&headers),
+            peer: request.extensions().get::<Peer>().copied().unwrap_or_default(),
+            uri: std::mem::take(request.uri_mut()),
+            headers,
+        };
+        (asked, request)
     }
 
     /// Who this request speaks as: `name` (from `from=` or `From-Name`) or no cookie is a program.

@@ -1,15 +1,14 @@
 //! Who may ask: `Origin` of pages, and `Host` of servers that listen on loopback.
 
 use super::{
-    App, HttpError,
+    HttpError,
     negotiate::{accepted, is_upgrade},
 };
 use app::wire::{Answer, ErrorCode, headers::same_origin};
 use axum::{
-    extract::{Request, State},
+    extract::Request,
     http::{HeaderMap, HeaderValue, Method, Uri, header},
-    middleware::Next,
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use std::net::{IpAddr, SocketAddr};
 
@@ -38,17 +37,39 @@ impl Origins {
             return true;
         }
         let name = hostname(host);
-        let local = name == "localhost"
-            || name.ends_with(".localhost")
-            || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        if name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()) {
+            return true;
+        }
+        let name = name.to_ascii_lowercase();
+        let local = name == "localhost" || name.ends_with(".localhost");
         local || self.allowed.iter().any(|origin| origin.split_once("://").is_some_and(|(_, o)| hostname(o) == name))
+    }
+
+    /// Refuses foreign pages: on everything that changes something, and on every upgrade and stream. Programs send
+    /// no `Origin` and pass. The origin, if its pages may read the answer.
+    pub(super) fn check(&self, request: &Request) -> Result<Option<HeaderValue>, HttpError> {
+        let host = host(request.headers(), request.uri());
+        if host.is_some_and(|host| !self.allows_host(host)) {
+            let message =
+                "this server listens on loopback and answers to localhost only; start it with --listen to open it";
+            return Err(HttpError::new(ErrorCode::ForbiddenHost, message));
+        }
+        let Some(origin) = request.headers().get(header::ORIGIN) else { return Ok(None) };
+        let text = origin.to_str().unwrap_or("null");
+        let same = host.is_some_and(|host| same_origin(text, host));
+        let allowed = self.allows(text);
+        if !same && !allowed && must_be_ours(request) {
+            let message = format!("pages of {text} may not do this here; the server's --allow-origin can allow them");
+            return Err(HttpError::new(ErrorCode::ForbiddenOrigin, message));
+        }
+        Ok(allowed.then(|| origin.clone()))
     }
 }
 
-/// A host without its port, in lower case.
-fn hostname(host: &str) -> String {
+/// A host without its port.
+fn hostname(host: &str) -> &str {
     let end = if host.starts_with('[') { host.find(']').map(|at| at + 1) } else { host.find(':') };
-    host[..end.unwrap_or(host.len())].to_ascii_lowercase()
+    &host[..end.unwrap_or(host.len())]
 }
 
 /// Where the request was sent to.
@@ -61,32 +82,6 @@ pub fn host_of(asked: &super::Asked) -> Option<&str> {
     host(&asked.headers, &asked.uri)
 }
 
-/// Refuses foreign pages: on everything that changes something, and on every upgrade and stream. Programs send
-/// no `Origin` and pass.
-pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
-    let host = host(request.headers(), request.uri()).map(str::to_owned);
-    if host.as_deref().is_some_and(|host| !app.origins.allows_host(host)) {
-        let message =
-            "this server listens on loopback and answers to localhost only; start it with --listen to open it";
-        return HttpError::new(ErrorCode::ForbiddenHost, message).into_response();
-    }
-    let Some(origin) = request.headers().get(header::ORIGIN).cloned() else { return next.run(request).await };
-    let text = origin.to_str().unwrap_or("null");
-    let same = host.is_some_and(|host| same_origin(text, &host));
-    let allowed = app.origins.allows(text);
-    if !same && !allowed && must_be_ours(&request) {
-        let message = format!("pages of {text} may not do this here; the server's --allow-origin can allow them");
-        return HttpError::new(ErrorCode::ForbiddenOrigin, message).into_response();
-    }
-    if !allowed {
-        return next.run(request).await;
-    }
-    if request.method() == Method::OPTIONS {
-        return cors(().into_response(), origin);
-    }
-    cors(next.run(request).await, origin)
-}
-
 fn must_be_ours(request: &Request) -> bool {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let stream = accepted(request.headers()) == Answer::Sse
@@ -94,7 +89,8 @@ fn must_be_ours(request: &Request) -> bool {
     !reads || stream || is_upgrade(request.headers())
 }
 
-fn cors(mut response: Response, origin: HeaderValue) -> Response {
+/// Lets pages of an origin read the answer.
+pub(super) fn cors(mut response: Response, origin: HeaderValue) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.append(header::VARY, HeaderValue::from_static("Origin"));

@@ -37,7 +37,7 @@ pub(super) async fn post(
     request: Request,
 ) -> Result<Response, HttpError> {
     let channel: ChannelName = channel.parse()?;
-    let asked = Asked::from_request(&app, &request);
+    let (asked, request) = Asked::take(&app, request);
     let reading = reading(&asked.uri, &asked.headers)?;
     let name = match header_text(&asked.headers, "from-name")? {
         Some(name) => Some(sender_name(&name)?),
@@ -47,7 +47,7 @@ pub(super) async fn post(
     let expected = header_text(&asked.headers, "if-match")?.map(|value| headers::if_match(&value)).transpose()?;
     let kind = content_kind(&asked.headers)?;
     let from = asked.sender(&app, name);
-    let bytes = read_body(request, app.max_message).await?;
+    let bytes = read_body(&asked, request, app.max_message).await?;
     let body = Body::read(kind, bytes)?;
     let draft = session::draft(channel.clone(), from, body, key, app.max_message)?;
     let Appended { id, time, duplicate } = app.hub.publish(Draft { expected, ..draft }).await?;
@@ -62,8 +62,8 @@ pub(super) async fn say(
     request: Request,
 ) -> Result<Response, HttpError> {
     let channel: ChannelName = channel.parse()?;
-    let asked = Asked::from_request(&app, &request);
-    let form = read_form(&app, request).await?;
+    let (asked, request) = Asked::take(&app, request);
+    let form = read_form(&app, &asked, request).await?;
     // Browsers send line breaks of a textarea as CR LF (HTML Standard, form submission).
     let text = form.get("body").map(|body| body.replace("\r\n", "\n")).unwrap_or_default();
     match publish_form(&app, &asked, channel.clone(), &text, form.get("key").cloned()).await {
@@ -93,15 +93,19 @@ async fn publish_form(
 }
 
 /// A form of small fields beside one message. Form encoding is decoded here and nowhere else.
-pub(super) async fn read_form(app: &App, request: Request) -> Result<HashMap<String, String>, HttpError> {
+pub(super) async fn read_form(
+    app: &App,
+    asked: &Asked,
+    request: Request,
+) -> Result<HashMap<String, String>, HttpError> {
     // Percent-encoding takes three bytes for one.
-    let bytes = read_body(request, app.max_message * 3 + limits::COMMAND_OVERHEAD_BYTES).await?;
+    let bytes = read_body(asked, request, app.max_message * 3 + limits::COMMAND_OVERHEAD_BYTES).await?;
     Ok(form_urlencoded::parse(&bytes).into_owned().collect())
 }
 
-async fn read_body(request: Request, max: usize) -> Result<Vec<u8>, HttpError> {
+async fn read_body(asked: &Asked, request: Request, max: usize) -> Result<Vec<u8>, HttpError> {
     let announced =
-        request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+        asked.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
     if announced.is_some_and(|length: u64| length > max as u64) {
         return Err(session::too_large(max).into());
     }

@@ -267,7 +267,7 @@ impl Hub {
 
     /// The last offset dispatched: everything up to it can be read.
     pub fn head(&self) -> Offset {
-        *self.0.ring.heads().borrow()
+        self.0.ring.head()
     }
 
     /// An offset as a cursor.

@@ -15,7 +15,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -31,6 +31,8 @@ pub(super) struct Attendance {
     state: Mutex<State>,
     /// Grows with every change anywhere: whether a reader has to look at all.
     version: AtomicU64,
+    /// Senders who are writing, anywhere: publishing looks no further when there are none.
+    typers: AtomicUsize,
     /// Something changed, or a lease ends sooner than the keeper knows.
     stirred: Notify,
 }
@@ -47,6 +49,8 @@ struct State {
     /// Rooms whose readers are to be woken.
     stirred: BTreeSet<ChannelName>,
     version: u64,
+    /// Entries of all [`Room::typing`].
+    typers: usize,
 }
 
 #[derive(Default)]
@@ -97,6 +101,7 @@ impl Attendance {
         let done = work(&mut state);
         let stirred = (state.version, state.ends.len()) != before;
         self.version.store(state.version, Ordering::Release);
+        self.typers.store(state.typers, Ordering::Release);
         drop(state);
         if stirred {
             self.stirred.notify_one();
@@ -134,6 +139,9 @@ impl Attendance {
 
     /// Somebody writes, or does so no more.
     pub(super) fn typing(&self, channel: &ChannelName, sender: &Sender, on: bool) {
+        if !on && self.typers.load(Ordering::Acquire) == 0 {
+            return;
+        }
         self.change(|state| {
             let Some(room) = state.rooms.get_mut(channel) else { return };
             let known = room.typing.iter().position(|(who, _)| who.id == sender.id);
@@ -143,8 +151,14 @@ impl Attendance {
                     room.typing[at].1 = until;
                     return;
                 }
-                (None, true) if room.typing.len() < TYPERS => room.typing.push((sender.clone(), until)),
-                (Some(at), false) => drop(room.typing.remove(at)),
+                (None, true) if room.typing.len() < TYPERS => {
+                    room.typing.push((sender.clone(), until));
+                    state.typers += 1;
+                }
+                (Some(at), false) => {
+                    room.typing.remove(at);
+                    state.typers -= 1;
+                }
                 (None, _) => return,
             }
             if on && !std::mem::replace(&mut room.typing_watched, true) {
@@ -257,8 +271,10 @@ impl State {
             } else {
                 self.end_lease(&channel, &id, at, now);
             }
-            if self.rooms.get(&channel).is_some_and(|room| room.members.is_empty()) {
-                self.rooms.remove(&channel);
+            if self.rooms.get(&channel).is_some_and(|room| room.members.is_empty())
+                && let Some(room) = self.rooms.remove(&channel)
+            {
+                self.typers -= room.typing.len();
             }
         }
     }
@@ -270,6 +286,7 @@ impl State {
         let next = room.typing.iter().map(|(_, until)| *until).min();
         room.typing_watched = next.is_some();
         let ended = room.typing.len() < before;
+        self.typers -= before - room.typing.len();
         self.ends.extend(next.map(|next| Reverse((next, channel.clone(), String::new()))));
         if ended {
             self.typed(channel);

@@ -41,6 +41,10 @@ struct Pump {
 }
 
 impl Pump {
+    fn next(&self) -> Option<Arc<Lane>> {
+        self.queue().pop_front()
+    }
+
     fn queue(&self) -> MutexGuard<'_, VecDeque<Arc<Lane>>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -189,17 +193,17 @@ async fn pump(hub: Hub, shard: usize) {
     let pump = &hub.0.lanes.pumps[shard];
     loop {
         pump.woken.notified().await;
-        // Publishers that are ready go first: what they bring goes out in the same write.
-        yield_now().await;
-        loop {
-            let Some(lane) = pump.queue().pop_front() else { break };
+        while let Some(lane) = pump.next() {
             if lane.deliver(&hub) {
                 pump.queue().push_back(Arc::clone(&lane));
             }
             if lane.is_empty() {
                 hub.0.lanes.retire(&hub, &lane);
             }
-            yield_now().await;
+            if !pump.queue().is_empty() {
+                // Publishers that are ready go first: what they bring goes out in the next pass, in one write.
+                yield_now().await;
+            }
         }
     }
 }

@@ -76,6 +76,11 @@ impl Ring {
         self.bounds.batch
     }
 
+    /// The last offset dispatched.
+    pub(super) fn head(&self) -> Offset {
+        *self.head.borrow()
+    }
+
     pub(super) fn heads(&self) -> watch::Receiver<Offset> {
         self.head.subscribe()
     }
@@ -134,7 +139,7 @@ impl Ring {
         let state = self.state();
         match state.channels.get(channel) {
             Some(recent) if after >= recent.complete_after => {
-                let from = recent.messages.partition_point(|stored| stored.offset() <= after);
+                let from = first_after(&recent.messages, after);
                 let found = recent.messages.iter().skip(from).take(limit).take_while(|stored| stored.offset() <= up_to);
                 Share::Memory(found.cloned().collect())
             }
@@ -233,6 +238,26 @@ impl State {
     }
 }
 
+/// Where the messages past an offset begin. Looked for from the end: there is where readers are that keep up.
+fn first_after(messages: &VecDeque<Arc<Stored>>, after: Offset) -> usize {
+    let is_past = |index: usize| messages[index].offset() > after;
+    let (mut low, mut high, mut step) = (messages.len(), messages.len(), 1);
+    while low > 0 && is_past(low - 1) {
+        high = low - 1;
+        low = high.saturating_sub(step);
+        step *= 2;
+    }
+    while low < high {
+        let middle = low.midpoint(high);
+        if is_past(middle) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    low
+}
+
 /// The first of these messages up to `complete`, in order, and how far they reach.
 pub(super) fn in_order(
     mut messages: Vec<Arc<Stored>>,
@@ -258,4 +283,35 @@ fn fitting(messages: &[Arc<Stored>], limit: usize, bytes: usize) -> usize {
         room = room.saturating_sub(stored.weight());
     }
     messages.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use app::wire::{Body, Kind, Message, Sender};
+    use proptest::prelude::*;
+
+    fn stored(offset: Offset) -> Arc<Stored> {
+        Stored::new(Message {
+            id: format!("k3.{offset}").parse().unwrap(),
+            prev: None,
+            channel: "a".parse().unwrap(),
+            time: Time(0),
+            from: Sender { id: "p".into(), name: "p".into(), kind: Kind::Program },
+            body: Body::Text(String::new()),
+            key: None,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_search_from_the_end_finds_what_any_search_finds(
+            offsets in prop::collection::btree_set(1u64..200, 0..60), after in 0u64..210,
+        ) {
+            let messages: VecDeque<_> = offsets.into_iter().map(stored).collect();
+            prop_assert_eq!(
+                first_after(&messages, after), messages.partition_point(|stored| stored.offset() <= after)
+            );
+        }
+    }
 }

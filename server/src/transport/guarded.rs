@@ -29,6 +29,7 @@ impl Guarded {
 
     /// Watches over the outcome of a write.
     fn written(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.pipe.set_flushed(false);
         if outcome.is_ready() {
             if self.waiting.take().is_some() {
                 self.pipe.pulse().beat();
@@ -77,7 +78,7 @@ impl AsyncWrite for Guarded {
 
     /// hyper flushes when it has handed over everything it had to write.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.pipe.flushed();
+        self.pipe.set_flushed(true);
         Poll::Ready(Ok(()))
     }
 

@@ -6,9 +6,11 @@ mod pipe;
 pub mod poll;
 mod pulse;
 pub mod sse;
+mod takeover;
 pub mod websocket;
 
 pub use assembler::{Assembler, Incoming, Violation};
 pub use guarded::Guarded;
 pub use pipe::{Gone, Pipe};
 pub use pulse::Pulse;
+pub use takeover::{Line, Takeover};

@@ -14,8 +14,9 @@ use std::{
     task::{Context, Poll, ready},
 };
 use tokio::{
+    io::Interest,
     net::TcpStream,
-    sync::{Notify, OwnedSemaphorePermit},
+    sync::OwnedSemaphorePermit,
     time::{Instant, sleep_until},
 };
 
@@ -29,13 +30,11 @@ pub struct Gone;
 /// One connection's line to its peer.
 ///
 /// What is pushed to a reader that is up to date is written here and then, by whoever pushes; what the kernel does not
-/// take is kept, and goes out before anything else. hyper writes through the same pipe ([`super::Guarded`]), so both can
-/// use one connection, each as soon as the other has nothing left.
+/// take is kept, and goes out before anything else. Until a transport takes the connection over, hyper writes through it
+/// ([`super::Guarded`]).
 pub struct Pipe {
     stream: TcpStream,
     out: Mutex<Out>,
-    /// hyper has handed over everything it had.
-    flushed: Notify,
     pulse: Pulse,
     /// One of the connections there may be.
     _place: OwnedSemaphorePermit,
@@ -64,7 +63,7 @@ impl Pipe {
         let _ = stream.set_nodelay(true);
         let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER);
         let pulse = Pulse::default();
-        let this = Self { stream, out: Mutex::default(), flushed: Notify::new(), pulse, _place: place };
+        let this = Self { stream, out: Mutex::new(Out { flushed: true, ..Out::default() }), pulse, _place: place };
         this.let_kernel_judge(true);
         Arc::new(this)
     }
@@ -103,7 +102,7 @@ impl Pipe {
     }
 
     /// Writes what fits now and keeps the rest.
-    pub(super) fn put(&self, bytes: Bytes) {
+    pub fn put(&self, bytes: Bytes) {
         let _ = self.out().put(&self.stream, bytes);
     }
 
@@ -134,29 +133,28 @@ impl Pipe {
         }
     }
 
-    /// hyper is about to be given something to write.
-    pub(super) fn lend(&self) {
-        self.out().flushed = false;
-    }
-
-    /// Resolves when hyper has nothing left to write, and neither have we.
-    pub(super) async fn returned(&self) -> Result<(), Gone> {
-        while !self.out().flushed {
-            self.flushed.notified().await;
-        }
-        self.drain().await
-    }
-
     /// hyper has nothing left to write.
-    pub(super) fn flushed(&self) {
-        if !std::mem::replace(&mut self.out().flushed, true) {
-            self.flushed.notify_one();
-        }
+    pub fn is_flushed(&self) -> bool {
+        self.out().flushed
+    }
+
+    /// Whether hyper has something left to write.
+    pub(super) fn set_flushed(&self, flushed: bool) {
+        self.out().flushed = flushed;
     }
 
     /// Resolves when there may be something to read.
     pub(super) async fn readable(&self) -> Result<(), Gone> {
         self.stream.readable().await.map_err(|_| Gone)
+    }
+
+    /// Resolves when the peer is gone; whatever it says is passed over.
+    pub(super) async fn gone(&self) {
+        while self.readable().await.is_ok() && self.skip().is_ok() {}
+    }
+
+    fn skip(&self) -> Result<(), Gone> {
+        self.read(&mut [0; 512]).map(drop)
     }
 
     /// Reads what is there; 0 when nothing is.
@@ -165,11 +163,21 @@ impl Pipe {
             Ok(0) => Err(Gone),
             Ok(read) => {
                 self.pulse.beat();
+                if read < into.len() {
+                    self.emptied();
+                }
                 Ok(read)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
             Err(_) => Err(Gone),
         }
+    }
+
+    /// All that came was read: the next look waits until more comes, instead of asking the kernel once more. As tokio's
+    /// own reads do; a peer that has closed is not forgotten by it.
+    fn emptied(&self) {
+        let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+        let _ = self.stream.try_io(Interest::READABLE, nothing);
     }
 
     /// Says that nothing more comes.
@@ -180,10 +188,14 @@ impl Pipe {
     pub(super) fn poll_read(&self, cx: &mut Context<'_>, buf: &mut tokio::io::ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
             ready!(self.stream.poll_read_ready(cx))?;
+            let room = buf.remaining();
             match self.stream.try_read_buf(buf) {
                 Ok(read) => {
                     if read > 0 {
                         self.pulse.beat();
+                        if read < room {
+                            self.emptied();
+                        }
                     }
                     return Poll::Ready(Ok(()));
                 }

@@ -1,7 +1,7 @@
 //! Server-Sent Events (HTML Standard, section 9.2): messages are plain `data:` events with `id:`, all other
 //! frames carry `event:` with their type, and the heartbeat is a real event with `id:`.
 
-use super::Pipe;
+use super::{Gone, Pipe, Takeover};
 use crate::{
     engine::Stored,
     hub::{Delivery, Ended, Form, Hub, Subscription, Way},
@@ -9,12 +9,12 @@ use crate::{
 use app::wire::{Body, Format, Frame, Id};
 use axum::{
     body::Body as HttpBody,
-    http::{HeaderValue, header},
+    http::{HeaderName, HeaderValue, header},
     response::{IntoResponse, Response},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::{BufMut, Bytes, BytesMut};
-use futures::{Stream, stream};
+use futures::{Stream, StreamExt};
 use std::{convert::Infallible, sync::Arc};
 
 /// Time after which a browser comes back by itself, spread so that not all do at once.
@@ -22,35 +22,16 @@ fn retry_ms() -> u64 {
     1000 + u64::from(getrandom::u32().unwrap_or(0)) % 2000
 }
 
-/// The line a stream is written to.
-pub struct Line {
-    /// The connection's.
-    pub pipe: Arc<Pipe>,
-    /// The answer is sent in chunks: over HTTP/1.1 (RFC 9112, section 7.1). Over HTTP/1.0 it ends with the connection.
-    pub chunked: bool,
-}
-
-/// A stream of a subscription that is registered already. Headers and a first event go out at once.
-///
-/// hyper writes these, and what the reader catches up with. Once it is up to date and hyper has written everything,
-/// what comes is pushed past hyper, to the pipe: whole chunks, or nothing.
-pub fn respond(hub: Hub, subscription: Subscription, format: Format, line: Line) -> Response {
-    let mut opening = BytesMut::from(format!("retry: {}\n", retry_ms()).as_str());
-    frame(&mut opening, &Frame::Cursor { cursor: subscription.cursor() });
-    let opening = opening.freeze();
-    let way = Way { outlet: Arc::clone(&line.pipe) as _, form: form(format, line.chunked) };
-    let reader = Reader { hub, subscription, format, pipe: line.pipe, way };
-    let follow = stream::unfold(Some((Some(opening), reader)), |state| async move {
-        let (opening, mut reader) = state?;
-        let (bytes, ended) = match opening {
-            Some(opening) => (opening, false),
-            None => reader.next().await?,
-        };
-        // From here on this is hyper's to write, until it has.
-        reader.pipe.lend();
-        Some((bytes, (!ended).then_some((None, reader))))
+/// A stream of a subscription that is registered already. Headers and a first event go out at once. It ends with the
+/// connection (RFC 9112, section 6.3), so that nothing has to be said around the events.
+pub fn respond(hub: Hub, subscription: Subscription, format: Format) -> Response {
+    let mut response = (HEADERS, [(header::CONNECTION, HeaderValue::from_static("close"))]).into_response();
+    Takeover::add(&mut response, move |line| async move {
+        if let Err(Gone) = (Reader { hub, subscription, format, pipe: line.pipe }).run().await {
+            tracing::debug!("a reader of events is gone");
+        }
     });
-    stream_response(follow)
+    response
 }
 
 struct Reader {
@@ -58,25 +39,36 @@ struct Reader {
     subscription: Subscription,
     format: Format,
     pipe: Arc<Pipe>,
-    way: Way,
 }
 
 impl Reader {
-    /// What hyper writes next, and whether it is the end.
-    async fn next(&mut self) -> Option<(Bytes, bool)> {
+    async fn run(&mut self) -> Result<(), Gone> {
+        let mut opening = BytesMut::from(format!("retry: {}\n", retry_ms()).as_str());
+        frame(&mut opening, &Frame::Cursor { cursor: self.subscription.cursor() });
+        self.pipe.put(opening.freeze());
+        let way = Way { outlet: Arc::clone(&self.pipe) as _, form: form(self.format) };
         loop {
-            self.pipe.returned().await.ok()?;
-            match self.subscription.next(&self.way).await {
-                Ok(deliveries) if deliveries.is_empty() => {}
+            // Nothing may wait to be written when the reader goes into its lane.
+            self.pipe.drain().await?;
+            let next = tokio::select! {
+                next = self.subscription.next(&way) => next,
+                () = self.pipe.gone() => return Err(Gone),
+            };
+            match next {
                 Ok(deliveries) => {
                     let mut out = BytesMut::new();
                     deliveries.iter().for_each(|delivery| event(&mut out, delivery, self.format));
-                    return Some((out.freeze(), false));
+                    self.pipe.put(out.freeze());
                 }
-                Err(Ended::Closed) => return Some((self.goodbye(), true)),
+                Err(Ended::Closed) => {
+                    self.pipe.put(self.goodbye());
+                    self.pipe.drain().await?;
+                    let _ = self.pipe.shut_down();
+                    return Ok(());
+                }
                 Err(Ended::Store(error)) => {
                     tracing::error!(%error, "a reader had to be let go");
-                    return None;
+                    return Ok(());
                 }
             }
         }
@@ -92,65 +84,44 @@ impl Reader {
 }
 
 /// How deliveries look as events.
-struct Events {
-    format: Format,
-    chunked: bool,
-}
+struct Events(Format);
 
-fn form(format: Format, chunked: bool) -> &'static dyn Form {
-    match (format, chunked) {
-        (Format::Frames, true) => &Events { format: Format::Frames, chunked: true },
-        (Format::Frames, false) => &Events { format: Format::Frames, chunked: false },
-        (Format::Bodies, true) => &Events { format: Format::Bodies, chunked: true },
-        (Format::Bodies, false) => &Events { format: Format::Bodies, chunked: false },
-    }
-}
-
-impl Events {
-    fn put(&self, out: &mut BytesMut, events: &[u8]) {
-        if self.chunked {
-            out.put(format!("{:x}\r\n", events.len()).as_bytes());
-            out.put(events);
-            out.put(&b"\r\n"[..]);
-        } else {
-            out.put(events);
-        }
+fn form(format: Format) -> &'static dyn Form {
+    match format {
+        Format::Frames => &Events(Format::Frames),
+        Format::Bodies => &Events(Format::Bodies),
     }
 }
 
 impl Form for Events {
     fn name(&self) -> &'static str {
-        match (self.format, self.chunked) {
-            (Format::Frames, true) => "events of frames, chunked",
-            (Format::Frames, false) => "events of frames",
-            (Format::Bodies, true) => "events of bodies, chunked",
-            (Format::Bodies, false) => "events of bodies",
+        match self.0 {
+            Format::Frames => "events of frames",
+            Format::Bodies => "events of bodies",
         }
     }
 
     fn encode(&self, deliveries: &[Delivery], _: Id, _: bool, out: &mut BytesMut) {
-        let mut events = BytesMut::new();
-        deliveries.iter().for_each(|delivery| event(&mut events, delivery, self.format));
-        self.put(out, &events);
+        deliveries.iter().for_each(|delivery| event(out, delivery, self.0));
     }
 
     fn beat(&self, cursor: Id) -> Bytes {
-        let (mut events, mut out) = (BytesMut::new(), BytesMut::new());
-        frame(&mut events, &Frame::Cursor { cursor });
-        self.put(&mut out, &events);
+        let mut out = BytesMut::new();
+        frame(&mut out, &Frame::Cursor { cursor });
         out.freeze()
     }
 }
 
-/// An answer that never ends, with the headers that keep proxies from gathering it.
+/// Of an answer that never ends: they keep proxies from gathering it.
+const HEADERS: [(HeaderName, HeaderValue); 3] = [
+    (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
+    (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+];
+
+/// A stream of events that is no subscription.
 pub fn stream_response(events: impl Stream<Item = Bytes> + Send + 'static) -> Response {
-    use futures::StreamExt;
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
-        (header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
-    ];
-    (headers, HttpBody::from_stream(events.map(Ok::<_, Infallible>))).into_response()
+    (HEADERS, HttpBody::from_stream(events.map(Ok::<_, Infallible>))).into_response()
 }
 
 fn event(out: &mut BytesMut, delivery: &Delivery, format: Format) {

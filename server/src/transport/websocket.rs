@@ -1,23 +1,20 @@
 //! WebSocket (RFC 6455): each frame out is one text frame, each frame in is the session's.
 
 use super::{
-    Gone, Guarded, Pipe,
+    Gone, Line, Pipe, Takeover,
     assembler::{Assembler, Incoming, Violation},
 };
 use crate::{
     hub::{Delivery, Ended, Form, Hub, Way},
     limits::READ_BUFFER,
-    session::{Line, Session},
+    session::{Line as Said, Session},
 };
 use app::wire::{Body, CloseCode, ErrorCode, Format, Frame, Id};
 use axum::{
-    body::Body as HttpBody,
-    http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header, request::Parts},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header},
     response::{IntoResponse, Response},
 };
 use bytes::{BufMut, Bytes, BytesMut};
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use std::{cell::RefCell, sync::Arc, time::Duration};
 use tokio::time::timeout;
 use tungstenite::{
@@ -45,8 +42,6 @@ pub enum NoHandshake {
 /// An opening handshake that can be answered.
 pub struct Handshake {
     accept: HeaderValue,
-    upgrade: OnUpgrade,
-    pipe: Arc<Pipe>,
 }
 
 impl Handshake {
@@ -54,41 +49,38 @@ impl Handshake {
     ///
     /// # Errors
     /// It is none.
-    pub fn read(parts: &mut Parts) -> Result<Self, NoHandshake> {
-        if parts.method != Method::GET || parts.version != Version::HTTP_11 {
+    pub fn read(method: &Method, version: Version, headers: &HeaderMap) -> Result<Self, NoHandshake> {
+        if method != Method::GET || version != Version::HTTP_11 {
             return Err(NoHandshake::Method);
         }
-        let names = |headers: &HeaderMap, name, wanted: &str| {
+        let names = |name, wanted: &str| {
             let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
             values.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(wanted))
         };
-        if !names(&parts.headers, header::CONNECTION, "upgrade") {
+        if !names(header::CONNECTION, "upgrade") {
             return Err(NoHandshake::Header("Connection: upgrade"));
         }
-        if !names(&parts.headers, header::UPGRADE, "websocket") {
+        if !names(header::UPGRADE, "websocket") {
             return Err(NoHandshake::Header("Upgrade: websocket"));
         }
-        if !names(&parts.headers, header::SEC_WEBSOCKET_VERSION, "13") {
+        if !names(header::SEC_WEBSOCKET_VERSION, "13") {
             return Err(NoHandshake::Header("Sec-WebSocket-Version: 13"));
         }
-        let key = parts.headers.get(header::SEC_WEBSOCKET_KEY);
-        let key = key.ok_or(NoHandshake::Header("Sec-WebSocket-Key"))?;
+        let key = headers.get(header::SEC_WEBSOCKET_KEY).ok_or(NoHandshake::Header("Sec-WebSocket-Key"))?;
         let accept = HeaderValue::try_from(derive_accept_key(key.as_bytes()));
         let accept = accept.map_err(|_| NoHandshake::Header("Sec-WebSocket-Key"))?;
-        let pipe = parts.extensions.get::<Arc<Pipe>>().cloned();
-        let upgrade = parts.extensions.remove::<OnUpgrade>();
-        let (Some(pipe), Some(upgrade)) = (pipe, upgrade) else { return Err(NoHandshake::Method) };
-        Ok(Self { accept, upgrade, pipe })
+        Ok(Self { accept })
     }
 
     /// Answers it. The session's subscription is registered already.
     pub fn accept(self, hub: Hub, session: Session, format: Format, announce: bool) -> Response {
-        let Self { accept, upgrade, pipe } = self;
-        tokio::spawn(async move {
-            let received = match upgrade.await.map(hyper::upgrade::Upgraded::downcast::<TokioIo<Guarded>>) {
-                Ok(Ok(parts)) => parts.read_buf,
-                Ok(Err(_)) | Err(_) => return,
-            };
+        let headers = [
+            (header::CONNECTION, HeaderValue::from_static("upgrade")),
+            (header::UPGRADE, HeaderValue::from_static("websocket")),
+            (header::SEC_WEBSOCKET_ACCEPT, self.accept),
+        ];
+        let mut response = (StatusCode::SWITCHING_PROTOCOLS, headers).into_response();
+        Takeover::add(&mut response, move |Line { pipe, received }| async move {
             pipe.expect_answers();
             // Room above the limit, so that a frame just too large is answered and not cut off.
             let mut assembler = Assembler::new(session.max_frame() * 2 + 64 * 1024);
@@ -99,12 +91,7 @@ impl Handshake {
                 tracing::debug!("a WebSocket is gone");
             }
         });
-        let headers = [
-            (header::CONNECTION, HeaderValue::from_static("upgrade")),
-            (header::UPGRADE, HeaderValue::from_static("websocket")),
-            (header::SEC_WEBSOCKET_ACCEPT, accept),
-        ];
-        (StatusCode::SWITCHING_PROTOCOLS, headers, HttpBody::empty()).into_response()
+        response
     }
 }
 
@@ -122,7 +109,7 @@ struct Connection {
 
 /// What a turn of the connection came to.
 enum Turn {
-    Lines(Result<Vec<Line>, Ended>),
+    Lines(Result<Vec<Said>, Ended>),
     Readable,
     Silent,
 }
@@ -131,7 +118,7 @@ impl Connection {
     async fn run(&mut self, hub: &Hub, announce: bool) -> Result<(), Gone> {
         if announce {
             let opening = self.session.opening();
-            self.put(&[Line::Frame(opening)]);
+            self.put(&[Said::Frame(opening)]);
         }
         let way = Way { outlet: Arc::clone(&self.pipe) as _, form: form(self.format) };
         loop {
@@ -198,7 +185,7 @@ impl Connection {
             Incoming::Pong | Incoming::Close(_) => None,
         };
         if let Some(frame) = answer {
-            self.put(&[Line::Frame(frame)]);
+            self.put(&[Said::Frame(frame)]);
         }
     }
 
@@ -224,7 +211,7 @@ impl Connection {
         self.put(&answers);
         let retry_ms = u64::try_from(hub.return_after().unwrap_or_default().as_millis()).unwrap_or(u64::MAX);
         let bye = Frame::Bye { code: CloseCode::GoingAway as u16, reason: "the server is stopping".into(), retry_ms };
-        self.put(&[Line::Frame(bye)]);
+        self.put(&[Said::Frame(bye)]);
         // Also as the close's reason, for clients that get bodies only.
         let reason = format!("the server is stopping; come back in {retry_ms} ms");
         self.close(CloseCode::GoingAway as u16, &reason).await
@@ -252,7 +239,7 @@ impl Connection {
     }
 
     /// Writes as many lines as there are in one go.
-    fn put(&self, lines: &[Line]) {
+    fn put(&self, lines: &[Said]) {
         let mut out = BytesMut::new();
         for line in lines {
             encode(&mut out, line, self.format);
@@ -288,31 +275,31 @@ impl Form for Sockets {
 
     fn encode(&self, deliveries: &[Delivery], _: Id, _: bool, out: &mut BytesMut) {
         for delivery in deliveries {
-            encode(out, &Line::from(delivery.clone()), self.0);
+            encode(out, &Said::from(delivery.clone()), self.0);
         }
     }
 
     fn beat(&self, cursor: Id) -> Bytes {
         let mut out = BytesMut::new();
-        encode(&mut out, &Line::Frame(Frame::Cursor { cursor }), self.0);
+        encode(&mut out, &Said::Frame(Frame::Cursor { cursor }), self.0);
         frame(&mut out, OpCode::Control(Control::Ping), &[]);
         out.freeze()
     }
 }
 
-fn encode(out: &mut BytesMut, line: &Line, format: Format) {
+fn encode(out: &mut BytesMut, line: &Said, format: Format) {
     match (line, format) {
-        (Line::Stored(stored), Format::Frames) => text(out, &stored.frame),
-        (Line::Stored(stored), Format::Bodies) => match &stored.message.body {
+        (Said::Stored(stored), Format::Frames) => text(out, &stored.frame),
+        (Said::Stored(stored), Format::Bodies) => match &stored.message.body {
             Body::Text(body) | Body::Json(body) => text(out, body.as_bytes()),
             Body::Binary(bytes) => frame(out, OpCode::Data(Data::Binary), bytes),
         },
-        (Line::Frame(frame), Format::Frames) => text(out, frame.to_json().as_bytes()),
+        (Said::Frame(frame), Format::Frames) => text(out, frame.to_json().as_bytes()),
         // The plainest clients get bodies and errors; a heartbeat would look like a message.
-        (Line::Frame(frame @ (Frame::Error { .. } | Frame::Missed(_))), Format::Bodies) => {
+        (Said::Frame(frame @ (Frame::Error { .. } | Frame::Missed(_))), Format::Bodies) => {
             text(out, frame.to_json().as_bytes());
         }
-        (Line::Frame(_), Format::Bodies) => {}
+        (Said::Frame(_), Format::Bodies) => {}
     }
 }
 

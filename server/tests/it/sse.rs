@@ -1,5 +1,9 @@
-use super::support::Baro;
+use super::support::{Baro, soon};
 use app::wire::Frame;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 #[tokio::test]
 async fn headers_and_a_first_event_come_at_once() {
@@ -76,4 +80,33 @@ async fn a_stop_says_bye() {
     }
     assert_eq!(events.next().await, None);
     stopped.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_asked_for_behind_another_request_begins_after_its_answer() {
+    let baro = Baro::start().await;
+    let mut stream = TcpStream::connect(baro.address).await.unwrap();
+    let both = "POST /c/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nhi\
+                GET /c/a?after=earliest HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n";
+    stream.write_all(both.as_bytes()).await.unwrap();
+    let mut got = String::new();
+    let mut chunk = [0; 4096];
+    while !got.contains("\"body\":\"hi\"") {
+        let read = soon(stream.read(&mut chunk)).await.unwrap();
+        assert!(read > 0, "{got}");
+        got.push_str(std::str::from_utf8(&chunk[..read]).unwrap());
+    }
+    let (published, stream) = (got.find("HTTP/1.1 201").unwrap(), got.find("HTTP/1.1 200").unwrap());
+    assert!(published < stream, "{got}");
+}
+
+#[tokio::test]
+async fn the_head_of_a_stream_alone_can_be_asked_for() {
+    let baro = Baro::start().await;
+    let mut stream = TcpStream::connect(baro.address).await.unwrap();
+    let head = "HEAD /c/a HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nConnection: close\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut got = String::new();
+    soon(stream.read_to_string(&mut got)).await.unwrap();
+    assert!(got.starts_with("HTTP/1.1 200 OK\r\n") && got.contains("text/event-stream") && got.ends_with("\r\n\r\n"));
 }
