@@ -19,6 +19,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
+use std::sync::Arc;
 
 pub(super) async fn get(State(app): State<App>, Path(channel): Path<String>, request: Request) -> Response {
     let (asked, request) = Asked::take(&app, request);
@@ -58,9 +59,9 @@ pub(super) async fn upgrade(
     let handshake = websocket::Handshake::read(request.method(), request.version(), &asked.headers)
         .map_err(|error| HttpError::new(ErrorCode::BadParameter, error.to_string()))?;
     let announce = matches!(input, Input::Commands) && reading.format == Format::Frames;
-    let author = asked.sender(app, reading.from.clone());
+    let author = Arc::new(asked.sender(app, reading.from.clone()));
     let subscription = subscribe(app, channels, reading.start.unwrap_or(Start::Now)).await?;
-    let subscription = subscription.attended_by(author.clone());
+    let subscription = subscription.attended_by(Arc::clone(&author));
     // To the plain clients of `/c` every frame is a message.
     let subscription = if announce { subscription.with_presence() } else { subscription.unannounced() };
     let session = Session::new(app.hub.clone(), author, input, app.max_message, subscription);
@@ -74,7 +75,7 @@ pub(super) async fn stream(
     reading: &Reading,
 ) -> Result<Response, HttpError> {
     let subscription = subscribe(app, channels, reading.start.unwrap_or(Start::Now)).await?;
-    let subscription = subscription.attended_by(asked.sender(app, reading.from.clone()));
+    let subscription = subscription.attended_by(Arc::new(asked.sender(app, reading.from.clone())));
     let subscription = if reading.format == Format::Frames { subscription.with_presence() } else { subscription };
     Ok(vary(sse::respond(app.hub.clone(), subscription, reading.format)))
 }

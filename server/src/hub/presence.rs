@@ -86,8 +86,16 @@ struct Change {
 /// One connection's place in its channels; it goes with it.
 pub(super) struct Lease {
     attendance: Arc<Attendance>,
-    sender: Sender,
-    channels: Vec<ChannelName>,
+    sender: Arc<Sender>,
+    channels: Arc<[ChannelName]>,
+}
+
+impl Lease {
+    /// Goes over to other channels: whoever is in both never left.
+    pub(super) fn replace(&mut self, channels: Arc<[ChannelName]>) {
+        // Entered first, left afterwards, when the old lease is dropped.
+        *self = self.attendance.enter(channels, Arc::clone(&self.sender));
+    }
 }
 
 impl Attendance {
@@ -110,9 +118,9 @@ impl Attendance {
     }
 
     /// A connection of `sender` comes to these channels.
-    pub(super) fn enter(self: &Arc<Self>, channels: &[ChannelName], sender: Sender) -> Lease {
+    pub(super) fn enter(self: &Arc<Self>, channels: Arc<[ChannelName]>, sender: Arc<Sender>) -> Lease {
         self.change(|state| {
-            for channel in channels {
+            for channel in &*channels {
                 let member = state.member(channel, &sender);
                 member.connections += 1;
                 if member.until.take().is_some() {
@@ -120,7 +128,7 @@ impl Attendance {
                 }
             }
         });
-        Lease { attendance: Arc::clone(self), sender, channels: channels.to_vec() }
+        Lease { attendance: Arc::clone(self), sender, channels }
     }
 
     /// A poll of `sender`: there for so long, unless it comes again.
@@ -373,7 +381,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let until = Instant::now() + LEAVE_GRACE;
         self.attendance.change(|state| {
-            for channel in &self.channels {
+            for channel in &*self.channels {
                 let member = state.rooms.get_mut(channel).and_then(|room| room.members.get_mut(&self.sender.id));
                 if let Some(member) = member {
                     member.connections = member.connections.saturating_sub(1);
@@ -395,7 +403,7 @@ mod tests {
         for _ in 0..1000 {
             attendance.renew(std::slice::from_ref(&channel), &sender, Duration::from_secs(60));
             attendance.typing(&channel, &sender, true);
-            drop(attendance.enter(std::slice::from_ref(&channel), sender.clone()));
+            drop(attendance.enter([channel.clone()].into(), Arc::new(sender.clone())));
         }
         assert!(attendance.state().ends.len() < 5, "{}", attendance.state().ends.len());
         assert_eq!(attendance.here(&channel), 1);

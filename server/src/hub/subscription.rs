@@ -49,7 +49,7 @@ pub struct Subscription {
     /// Whether it is told who comes and goes.
     presence: bool,
     /// Its place in the channels.
-    lease: Option<(Lease, Sender)>,
+    lease: Option<Lease>,
     state: State,
 }
 
@@ -89,8 +89,8 @@ impl Subscription {
 
     /// The reader is present in its channels as `sender`, while this lives.
     #[must_use]
-    pub fn attended_by(mut self, sender: Sender) -> Self {
-        self.lease = Some((self.hub.0.attendance.enter(&self.channels, sender.clone()), sender));
+    pub fn attended_by(mut self, sender: Arc<Sender>) -> Self {
+        self.lease = Some(self.hub.0.attendance.enter(Arc::clone(&self.channels), sender));
         self
     }
 
@@ -129,13 +129,10 @@ impl Subscription {
     /// to there was handed out.
     pub fn replace(&mut self, channels: Vec<ChannelName>) -> Id {
         let place = self.leave();
-        if let Some((lease, sender)) = self.lease.take() {
-            // Entered first, left afterwards: who is in both never left.
-            let entered = self.hub.0.attendance.enter(&channels, sender.clone());
-            drop(lease);
-            self.lease = Some((entered, sender));
-        }
         self.channels = channels.into();
+        if let Some(lease) = &mut self.lease {
+            lease.replace(Arc::clone(&self.channels));
+        }
         self.fall_behind(Place { seen: None, ..place });
         self.hub.cursor(place.at)
     }

@@ -144,7 +144,7 @@ type Publishes = FuturesOrdered<BoxFuture<'static, Option<Frame>>>;
 /// One connection.
 pub struct Session {
     hub: Hub,
-    author: Sender,
+    author: Arc<Sender>,
     input: Input,
     max_message: usize,
     subscription: Subscription,
@@ -155,7 +155,7 @@ pub struct Session {
 
 impl Session {
     /// A session over a subscription that is registered already.
-    pub fn new(hub: Hub, author: Sender, input: Input, max_message: usize, subscription: Subscription) -> Self {
+    pub fn new(hub: Hub, author: Arc<Sender>, input: Input, max_message: usize, subscription: Subscription) -> Self {
         Self { hub, author, input, max_message, subscription, publishes: None }
     }
 
@@ -235,7 +235,7 @@ impl Session {
         reference: Option<Ref>,
         acknowledge: bool,
     ) -> Option<Frame> {
-        let draft = match draft(channel.clone(), self.author.clone(), body, key, self.max_message) {
+        let draft = match draft(channel.clone(), Sender::clone(&self.author), body, key, self.max_message) {
             Ok(draft) => draft,
             Err(refusal) => return Some(refusal.frame(reference)),
         };

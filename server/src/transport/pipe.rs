@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes};
 use socket2::SockRef;
 use std::{
     collections::VecDeque,
-    future::pending,
+    future::{pending, poll_fn},
     io::{self, IoSlice},
     net::Shutdown,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -96,7 +96,7 @@ impl Pipe {
             match until {
                 None => pending().await,
                 Some(until) if until <= Instant::now() => return,
-                Some(until) => sleep_until(until).await,
+                Some(until) => Box::pin(sleep_until(until)).await,
             }
         }
     }
@@ -112,6 +112,11 @@ impl Pipe {
         if self.out().flush(&self.stream)? {
             return Ok(());
         }
+        // In a box: a connection that keeps up has no room for waiting.
+        Box::pin(self.drain_slowly()).await
+    }
+
+    async fn drain_slowly(&self) -> Result<(), Gone> {
         self.let_kernel_judge(false);
         let mut until = Instant::now() + SILENCE;
         loop {
@@ -145,7 +150,9 @@ impl Pipe {
 
     /// Resolves when there may be something to read.
     pub(super) async fn readable(&self) -> Result<(), Gone> {
-        self.stream.readable().await.map_err(|_| Gone)
+        // There is one who reads, so this is enough; and it takes the place of hyper's waker, which would keep the memory
+        // of hyper's task.
+        poll_fn(|cx| self.stream.poll_read_ready(cx)).await.map_err(|_| Gone)
     }
 
     /// Resolves when the peer is gone; whatever it says is passed over.

@@ -26,11 +26,7 @@ fn retry_ms() -> u64 {
 /// connection (RFC 9112, section 6.3), so that nothing has to be said around the events.
 pub fn respond(hub: Hub, subscription: Subscription, format: Format) -> Response {
     let mut response = (HEADERS, [(header::CONNECTION, HeaderValue::from_static("close"))]).into_response();
-    Takeover::add(&mut response, move |line| async move {
-        if let Err(Gone) = (Reader { hub, subscription, format, pipe: line.pipe }).run().await {
-            tracing::debug!("a reader of events is gone");
-        }
-    });
+    Takeover::add(&mut response, move |line| Reader { hub, subscription, format, pipe: line.pipe }.serve());
     response
 }
 
@@ -42,6 +38,12 @@ struct Reader {
 }
 
 impl Reader {
+    async fn serve(mut self) {
+        if let Err(Gone) = self.run().await {
+            tracing::debug!("a reader of events is gone");
+        }
+    }
+
     async fn run(&mut self) -> Result<(), Gone> {
         let mut opening = BytesMut::from(format!("retry: {}\n", retry_ms()).as_str());
         frame(&mut opening, &Frame::Cursor { cursor: self.subscription.cursor() });

@@ -80,16 +80,13 @@ impl Handshake {
             (header::SEC_WEBSOCKET_ACCEPT, self.accept),
         ];
         let mut response = (StatusCode::SWITCHING_PROTOCOLS, headers).into_response();
-        Takeover::add(&mut response, move |Line { pipe, received }| async move {
+        Takeover::add(&mut response, move |Line { pipe, received }| {
             pipe.expect_answers();
             // Room above the limit, so that a frame just too large is answered and not cut off.
             let mut assembler = Assembler::new(session.max_frame() * 2 + 64 * 1024);
             assembler.feed(&received);
-            drop(received);
-            let mut connection = Connection { pipe, assembler, session, format };
-            if let Err(Gone) = connection.run(&hub, announce).await {
-                tracing::debug!("a WebSocket is gone");
-            }
+            // In a box, so that it is not twice in the future: as its argument and as what it works with.
+            Box::new(Connection { pipe, assembler, session, format, hub }).serve(announce)
         });
         response
     }
@@ -105,6 +102,19 @@ struct Connection {
     assembler: Assembler,
     session: Session,
     format: Format,
+    hub: Hub,
+}
+
+/// Why a connection ends.
+enum Ending {
+    /// The client closes, with a code or without.
+    Asked(Option<u16>),
+    /// The client does not speak the protocol.
+    Broken(Violation),
+    /// Nothing was heard of the client for too long.
+    Silent,
+    /// There is nothing more to say.
+    Ours(Ended),
 }
 
 /// What a turn of the connection came to.
@@ -115,18 +125,25 @@ enum Turn {
 }
 
 impl Connection {
-    async fn run(&mut self, hub: &Hub, announce: bool) -> Result<(), Gone> {
+    async fn serve(mut self: Box<Self>, announce: bool) {
         if announce {
-            let opening = self.session.opening();
-            self.put(&[Said::Frame(opening)]);
+            self.put(&[Said::Frame(self.session.opening())]);
         }
+        if let Ok(ending) = self.run().await {
+            // In a box, as is whatever is seldom: an idle connection keeps no room for it.
+            let _ = Box::pin(self.end(ending)).await;
+        }
+    }
+
+    /// Serves until there is a reason to end.
+    async fn run(&mut self) -> Result<Ending, Gone> {
         let way = Way { outlet: Arc::clone(&self.pipe) as _, form: form(self.format) };
         loop {
             // Nothing may wait to be written when the reader goes into its lane. A write that does not move for a
             // minute fails by itself.
             self.pipe.drain().await?;
-            if let Some(ended) = self.take_frames() {
-                return self.answer(ended).await;
+            if let Some(ending) = self.take_frames() {
+                return Ok(ending);
             }
             let turn = tokio::select! {
                 lines = self.session.next(&way) => Turn::Lines(lines),
@@ -135,15 +152,33 @@ impl Connection {
             };
             match turn {
                 Turn::Lines(Ok(lines)) => self.put(&lines),
-                Turn::Lines(Err(Ended::Closed)) => return self.goodbye(hub).await,
-                Turn::Lines(Err(Ended::Store(error))) => {
-                    tracing::error!(%error, "a reader had to be let go");
-                    return self.close(CloseCode::Internal as u16, "the store cannot be read; come back").await;
-                }
+                Turn::Lines(Err(ended)) => return Ok(Ending::Ours(ended)),
                 Turn::Readable => self.receive()?,
-                Turn::Silent => {
-                    return self.close(CloseCode::Silent as u16, "nothing was heard for a minute; come back").await;
-                }
+                Turn::Silent => return Ok(Ending::Silent),
+            }
+        }
+    }
+
+    async fn end(&mut self, ending: Ending) -> Result<(), Gone> {
+        match ending {
+            Ending::Asked(code) => {
+                // What came before it is finished first.
+                let _ = self.session.finish().await;
+                self.put_close(code, "");
+                self.pipe.drain().await?;
+                let _ = self.pipe.shut_down();
+                Ok(())
+            }
+            Ending::Broken(violation) => {
+                tracing::debug!(%violation, "a WebSocket broke");
+                let _ = self.session.finish().await;
+                self.close(violation.code(), &violation.to_string()).await
+            }
+            Ending::Silent => self.close(CloseCode::Silent as u16, "nothing was heard for a minute; come back").await,
+            Ending::Ours(Ended::Closed) => self.goodbye().await,
+            Ending::Ours(Ended::Store(error)) => {
+                tracing::error!(%error, "a reader had to be let go");
+                self.close(CloseCode::Internal as u16, "the store cannot be read; come back").await
             }
         }
     }
@@ -157,13 +192,13 @@ impl Connection {
     }
 
     /// Handles what came whole, as far as there is room for more publishes; how it ends, if it does.
-    fn take_frames(&mut self) -> Option<Result<Option<u16>, Violation>> {
+    fn take_frames(&mut self) -> Option<Ending> {
         while !self.session.is_full() {
             match self.assembler.take() {
                 Ok(None) => return None,
-                Ok(Some(Incoming::Close(code))) => return Some(Ok(code)),
+                Ok(Some(Incoming::Close(code))) => return Some(Ending::Asked(code)),
                 Ok(Some(incoming)) => self.take(incoming),
-                Err(violation) => return Some(Err(violation)),
+                Err(violation) => return Some(Ending::Broken(violation)),
             }
         }
         None
@@ -189,27 +224,10 @@ impl Connection {
         }
     }
 
-    /// The client closes, or has to be closed. What came before it is finished first.
-    async fn answer(&mut self, ended: Result<Option<u16>, Violation>) -> Result<(), Gone> {
-        let _ = self.session.finish().await;
-        match ended {
-            Ok(code) => {
-                self.put_close(code, "");
-                self.pipe.drain().await?;
-                let _ = self.pipe.shut_down();
-                Ok(())
-            }
-            Err(violation) => {
-                tracing::debug!(%violation, "a WebSocket broke");
-                self.close(violation.code(), &violation.to_string()).await
-            }
-        }
-    }
-
-    async fn goodbye(&mut self, hub: &Hub) -> Result<(), Gone> {
+    async fn goodbye(&mut self) -> Result<(), Gone> {
         let answers = self.session.finish().await;
         self.put(&answers);
-        let retry_ms = u64::try_from(hub.return_after().unwrap_or_default().as_millis()).unwrap_or(u64::MAX);
+        let retry_ms = u64::try_from(self.hub.return_after().unwrap_or_default().as_millis()).unwrap_or(u64::MAX);
         let bye = Frame::Bye { code: CloseCode::GoingAway as u16, reason: "the server is stopping".into(), retry_ms };
         self.put(&[Said::Frame(bye)]);
         // Also as the close's reason, for clients that get bodies only.

@@ -22,7 +22,7 @@ use tokio::{
 pub(super) struct Reader {
     hub: Hub,
     dice: Dice,
-    sender: Sender,
+    sender: Arc<Sender>,
     /// Where it goes on.
     cursor: Option<Id>,
     /// The last offset it was handed, or told of.
@@ -42,7 +42,7 @@ impl Reader {
         Self {
             hub,
             dice,
-            sender,
+            sender: Arc::new(sender),
             cursor: None,
             at: 0,
             last: BTreeMap::new(),
@@ -81,7 +81,7 @@ impl Reader {
             self.begun.add_permits(1);
         }
         self.at = self.at.max(subscription.cursor().offset);
-        let subscription = subscription.attended_by(self.sender.clone()).with_presence();
+        let subscription = subscription.attended_by(Arc::clone(&self.sender)).with_presence();
         Some(if self.dice.one_in(4) { subscription.unannounced() } else { subscription })
     }
 
