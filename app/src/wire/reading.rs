@@ -2,7 +2,7 @@ use super::{
     ErrorCode, Id, IdError,
     limits::{DEFAULT_LIMIT, MAX_LIMIT, MAX_WAIT_SECONDS, SENDER_NAME_CHARS},
 };
-use std::{collections::HashMap, time::Duration};
+use std::{borrow::Cow, time::Duration};
 
 /// Where a reader begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +60,9 @@ pub struct Reading {
     pub at: Option<Id>,
 }
 
+/// The parameters.
+const NAMES: [&str; 10] = ["after", "as", "at", "before", "channels", "format", "from", "last", "limit", "wait"];
+
 /// A parameter or header has a value it cannot have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -83,11 +86,16 @@ impl Reading {
     /// A parameter has a value it cannot have.
     pub fn parse(query: &str, last_event_id: Option<&str>) -> Result<Self, ReadingError> {
         // The first of several equal names counts; unknown names are left for later versions.
-        let mut given: HashMap<String, String> = HashMap::new();
+        let mut given: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            given.entry(name.into_owned()).or_insert(value.into_owned());
+            if NAMES.contains(&&*name) && given.iter().all(|(known, _)| *known != name) {
+                given.push((name, value));
+            }
         }
-        let get = |name: &str| given.get(name).map(String::as_str).filter(|value| !value.is_empty());
+        let get = |name: &str| {
+            let (_, value) = given.iter().find(|(known, _)| known == name)?;
+            Some(&**value).filter(|value| !value.is_empty())
+        };
         let limit = match number(get("limit"), "limit")? {
             Some(0) => return Err(bad("limit is at least 1")),
             given => given.unwrap_or(DEFAULT_LIMIT).min(MAX_LIMIT),
