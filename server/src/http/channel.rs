@@ -9,16 +9,19 @@ use super::{
 use crate::{
     hub::{Start, Subscription, Until},
     session::{Input, Session},
-    transport::{poll, sse, websocket},
+    transport::{
+        poll::{self, Poll},
+        sse, websocket,
+    },
     web,
 };
 use app::wire::{Answer, ChannelName, ErrorCode, Format, Reading};
 use axum::{
+    body::Body,
     extract::{Path, Request, State},
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use bytes::Bytes;
 use std::sync::Arc;
 
 pub(super) async fn get(State(app): State<App>, Path(channel): Path<String>, request: Request) -> Response {
@@ -86,25 +89,28 @@ pub(super) async fn json(
     channels: Vec<ChannelName>,
     reading: &Reading,
 ) -> Result<Response, HttpError> {
-    let body = match reading.before {
-        Some(before) => {
-            let history = app.hub.history(&channels, Until::Before(before), reading.limit).await?;
-            let cursor = history.messages.last().map_or(before, |stored| stored.message.id);
-            let (messages, missed) = (history.messages, history.missed);
-            poll::Answer { messages, cursor, more: history.more, missed }.to_json().freeze()
-        }
-        None => poll(app, asked, channels, reading).await?,
-    };
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-    let mut response = vary((headers, body).into_response());
+    let mut response = vary((headers, ()).into_response());
     // The server stops: this poll ended early, and the next one is better not sent at once.
     if let Some(after) = app.hub.return_after() {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(after.as_millis().div_ceil(1000) as u64));
     }
-    Ok(response)
+    if let Some(before) = reading.before {
+        let history = app.hub.history(&channels, Until::Before(before), reading.limit).await?;
+        let cursor = history.messages.last().map_or(before, |stored| stored.message.id);
+        let (messages, missed) = (history.messages, history.missed);
+        let answer = poll::Answer { messages, cursor, more: history.more, missed };
+        return Ok(response.map(|_| Body::from(answer.to_json().freeze())));
+    }
+    let poll = poll(app, asked, channels, reading).await?;
+    if poll.is_empty() && !reading.wait.is_zero() {
+        poll.wait(&mut response, app.hub.clone(), reading.wait);
+        return Ok(response);
+    }
+    Ok(response.map(|_| Body::from(poll.to_json())))
 }
 
-async fn poll(app: &App, asked: &Asked, channels: Vec<ChannelName>, reading: &Reading) -> Result<Bytes, HttpError> {
+async fn poll(app: &App, asked: &Asked, channels: Vec<ChannelName>, reading: &Reading) -> Result<Poll, HttpError> {
     if reading.continues() {
         app.hub.polled(&channels, &asked.sender(app, reading.from.clone()), reading.wait);
     }
@@ -114,7 +120,7 @@ async fn poll(app: &App, asked: &Asked, channels: Vec<ChannelName>, reading: &Re
         Start::Now | Start::After(_) | Start::Earliest => reading.limit,
     };
     let subscription = subscribe(app, channels, start).await?;
-    Ok(poll::take(subscription, limit, reading.wait).await?)
+    Ok(Poll::ask(subscription, limit).await?)
 }
 
 async fn subscribe(app: &App, channels: Vec<ChannelName>, start: Start) -> Result<Subscription, HttpError> {

@@ -34,13 +34,23 @@ pub struct Chunk {
     pub messages: usize,
 }
 
+/// What becomes of a reader that was written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// It keeps up.
+    Stays,
+    /// It keeps something, or is broken: it leaves the lane and is woken.
+    Leaves,
+    /// It wanted no more than this: it leaves the lane, and nobody is woken for it.
+    Ends,
+}
+
 /// Where a reader in a lane is written to.
 pub trait Outlet: Send + Sync {
-    /// Takes a chunk, all of it; what cannot be written at once it keeps. `false`: it keeps something, or is broken,
-    /// and the reader leaves the lane.
-    fn push(&self, chunk: &Chunk) -> bool;
-    /// Takes a heartbeat, after each [`HEARTBEAT`] without anything else; `false` as for [`Outlet::push`].
-    fn beat(&self, bytes: &Bytes) -> bool;
+    /// Takes a chunk, all of it; what cannot be written at once it keeps.
+    fn push(&self, chunk: &Chunk) -> Then;
+    /// Takes a heartbeat, after each [`HEARTBEAT`] without anything else.
+    fn beat(&self, bytes: &Bytes) -> Then;
 }
 
 /// How deliveries look on a line.
@@ -252,9 +262,8 @@ impl Lane {
                 Some(beat) if beat.0 == at => beat,
                 other => other.insert((at, self.key.form.beat(hub.cursor(at)))),
             };
-            if !taken.rider.outlet.beat(bytes) {
-                riders.put_out(seat);
-            }
+            let then = taken.rider.outlet.beat(bytes);
+            riders.follow(seat, then);
         }
         None
     }
@@ -280,20 +289,29 @@ impl Riders {
     }
 
     fn put_out(&mut self, seat: usize) {
+        self.follow(seat, Then::Leaves);
+    }
+
+    fn follow(&mut self, seat: usize, then: Then) {
+        if then == Then::Stays {
+            return;
+        }
         if let Some(Taken { place, rider, .. }) = self.vacate(seat) {
             *rider.out_at() = Some(place);
-            rider.out.notify_one();
+            if then == Then::Leaves {
+                rider.out.notify_one();
+            }
         }
     }
 
     /// Brings one reader to the end of the pass; whether anything was said.
     fn serve(&mut self, key: &Key, hub: &Hub, pass: &mut Pass, seat: usize) -> bool {
         let Some(Some(taken)) = self.seats.get_mut(seat) else { return false };
-        let (stays, said) = match pass.step(key, hub, taken.place) {
-            Step::TooFar => (false, false),
+        let (then, said) = match pass.step(key, hub, taken.place) {
+            Step::TooFar => (Then::Leaves, false),
             Step::Silent(to) => {
                 taken.place = to;
-                (true, false)
+                (Then::Stays, false)
             }
             Step::Say(chunk, to) => {
                 taken.place = to;
@@ -302,9 +320,7 @@ impl Riders {
                 (taken.rider.outlet.push(&chunk), true)
             }
         };
-        if !stays {
-            self.put_out(seat);
-        }
+        self.follow(seat, then);
         said
     }
 }

@@ -19,7 +19,7 @@ mod simulation;
 mod subscription;
 
 pub use app::wire::Start;
-pub use lane::{Chunk, Form, Outlet, Way};
+pub use lane::{Chunk, Form, Outlet, Then, Way};
 pub use subscription::{Delivery, Ended, Subscription};
 
 use crate::{

@@ -1,5 +1,6 @@
 use super::Pipe;
 use crate::limits::SILENCE;
+use bytes::Bytes;
 use std::{
     io::{self, IoSlice},
     pin::Pin,
@@ -18,13 +19,20 @@ use tokio::{
 ///   [`SILENCE`] without a byte moved either way. The timer exists only while a write waits.
 pub struct Guarded {
     pipe: Arc<Pipe>,
+    /// What was read before, by whoever had the connection.
+    received: Bytes,
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
 impl Guarded {
-    /// hyper's end of this pipe.
-    pub fn new(pipe: Arc<Pipe>) -> Self {
-        Self { pipe, waiting: None }
+    /// hyper's end of this pipe, on which this came already.
+    pub fn new(pipe: Arc<Pipe>, received: Bytes) -> Self {
+        Self { pipe, received, waiting: None }
+    }
+
+    /// What came and was not used, `read` having been taken from here.
+    pub fn with_received(self, read: Bytes) -> Bytes {
+        if self.received.is_empty() { read } else { [read, self.received].concat().into() }
     }
 
     /// Watches over the outcome of a write.
@@ -53,7 +61,12 @@ impl Guarded {
 }
 
 impl AsyncRead for Guarded {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.received.is_empty() {
+            let length = self.received.len().min(buf.remaining());
+            buf.put_slice(&self.received.split_to(length));
+            return Poll::Ready(Ok(()));
+        }
         self.pipe.poll_read(cx, buf)
     }
 }

@@ -13,4 +13,4 @@ pub use assembler::{Assembler, Incoming, Violation};
 pub use guarded::Guarded;
 pub use pipe::{Gone, Pipe};
 pub use pulse::Pulse;
-pub use takeover::{Line, Takeover};
+pub use takeover::{Head, Line, Run, Takeover};

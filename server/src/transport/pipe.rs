@@ -1,6 +1,6 @@
 use super::Pulse;
 use crate::{
-    hub::{Chunk, Outlet},
+    hub::{Chunk, Outlet, Then},
     limits::{HEARTBEAT, SEND_BUFFER, SILENCE, UNACKNOWLEDGED},
 };
 use bytes::{Buf, Bytes};
@@ -102,7 +102,7 @@ impl Pipe {
     }
 
     /// Writes what fits now and keeps the rest.
-    pub fn put(&self, bytes: Bytes) {
+    pub(super) fn put(&self, bytes: Bytes) {
         let _ = self.out().put(&self.stream, bytes);
     }
 
@@ -298,13 +298,13 @@ impl Out {
 }
 
 impl Outlet for Pipe {
-    fn push(&self, chunk: &Chunk) -> bool {
-        self.out().put(&self.stream, chunk.bytes.clone())
+    fn push(&self, chunk: &Chunk) -> Then {
+        if self.out().put(&self.stream, chunk.bytes.clone()) { Then::Stays } else { Then::Leaves }
     }
 
-    fn beat(&self, bytes: &Bytes) -> bool {
+    fn beat(&self, bytes: &Bytes) -> Then {
         let mut out = self.out();
         let there = !out.answers || out.ask(&self.pulse);
-        (bytes.is_empty() || out.put(&self.stream, bytes.clone())) && there
+        if out.put(&self.stream, bytes.clone()) && there { Then::Stays } else { Then::Leaves }
     }
 }

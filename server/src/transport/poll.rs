@@ -1,17 +1,20 @@
 //! Polls and long polls: messages as one JSON object. The same subscription as every transport, asked once.
 
+use super::{Gone, Line, Pipe, Takeover, takeover::Head};
 use crate::{
     engine::{ReadError, Stored},
-    hub::{Chunk, Delivery, Form, Outlet, Subscription, Way},
+    hub::{Chunk, Delivery, Form, Hub, Outlet, Subscription, Then, Way},
     limits::ANSWER_BYTES,
 };
 use app::wire::{Frame, Id, Missed};
+use axum::response::Response;
 use bytes::{BufMut, Bytes, BytesMut};
 use std::{
+    pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// `{"messages":[...],"cursor":"...","more":false,"missed":[]}`
 #[derive(Debug)]
@@ -45,55 +48,160 @@ impl Answer {
     }
 }
 
-/// Takes what a subscription has, at most `limit`, as JSON; waits up to `wait` if that is nothing. All who wait at the
-/// same place get the same bytes.
-///
-/// # Errors
-/// The store cannot be read.
-pub async fn take(mut subscription: Subscription, limit: usize, wait: Duration) -> Result<Bytes, ReadError> {
-    let until = Instant::now() + wait;
-    let mut answer = Answer { messages: Vec::new(), cursor: subscription.cursor(), more: false, missed: Vec::new() };
-    loop {
-        answer.gather(&mut subscription, limit).await?;
-        if !answer.messages.is_empty() || !answer.missed.is_empty() || wait.is_zero() {
-            return Ok(answer.to_json().freeze());
-        }
-        let slot = Arc::new(Slot { limit, pushed: Mutex::default() });
+/// One question.
+pub struct Poll {
+    subscription: Subscription,
+    /// Messages of the answer.
+    limit: usize,
+    answer: Answer,
+}
+
+impl Poll {
+    /// Asks for what there is.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn ask(subscription: Subscription, limit: usize) -> Result<Self, ReadError> {
+        let cursor = subscription.cursor();
+        let answer = Answer { messages: Vec::new(), cursor, more: false, missed: Vec::new() };
+        let mut this = Self { subscription, limit, answer };
+        this.gather().await?;
+        Ok(this)
+    }
+
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.answer.messages.is_empty() && self.answer.missed.is_empty()
+    }
+
+    /// What there is.
+    pub fn to_json(&self) -> Bytes {
+        self.answer.to_json().freeze()
+    }
+
+    /// Puts the answer off until there is something, at most so long. All who wait at the same place get the same bytes,
+    /// each past hyper and without waking its task.
+    pub fn wait(self, response: &mut Response, hub: Hub, wait: Duration) {
+        let until = Instant::now() + wait;
+        Takeover::answer(response, move |line| async move { self.answer_on(line, &hub, until).await.ok().flatten() });
+    }
+
+    async fn answer_on(mut self, mut line: Line, hub: &Hub, until: Instant) -> Result<Option<Line>, Gone> {
+        let slot = Arc::new(Slot {
+            limit: self.limit,
+            pipe: Arc::clone(&line.pipe),
+            head: line.head.clone(),
+            said: Mutex::new(false),
+        });
         let way = Way { outlet: Arc::clone(&slot) as _, form: &Json };
-        let waited = timeout_at(until, subscription.one_push(&way)).await;
-        if let Some(bytes) = slot.take() {
-            return Ok(bytes);
+        let mut over = pin!(sleep_until(until));
+        // Over when the server stops, the time is over, or the next request is there.
+        while self.one_push(&way, &slot, &mut line, over.as_mut()).await? {
+            // What was to be pushed was more than was asked for.
+            if self.gather().await.is_err() || !self.is_empty() {
+                break;
+            }
         }
-        if !matches!(waited, Ok(Ok(()))) {
-            // The time is over, or the server stops.
-            return Ok(answer.to_json().freeze());
+        if !slot.has_said() {
+            slot.say(&self.to_json(), hub.return_after());
         }
+        line.pipe.drain().await?;
+        if line.head.closes {
+            let _ = line.pipe.shut_down();
+            return Ok(None);
+        }
+        Ok(Some(line))
+    }
+
+    /// Waits for a push that does not serve; `false` when there is none to wait for any more.
+    async fn one_push(
+        &mut self,
+        way: &Way,
+        slot: &Slot,
+        line: &mut Line,
+        mut over: Pin<&mut Sleep>,
+    ) -> Result<bool, Gone> {
+        let mut push = pin!(self.subscription.one_push(way));
+        loop {
+            tokio::select! {
+                pushed = &mut push => return Ok(pushed.is_ok()),
+                () = &mut over => return Ok(false),
+                readable = line.pipe.readable(), if line.has_room() => {
+                    readable?;
+                    if slot.has_said() {
+                        return Ok(false);
+                    }
+                    line.hear()?;
+                }
+            }
+        }
+    }
+
+    async fn gather(&mut self) -> Result<(), ReadError> {
+        let Self { subscription, limit, answer } = self;
+        let mut room = ANSWER_BYTES;
+        while answer.messages.len() < *limit && room > 0 {
+            let ready = subscription.ready(*limit - answer.messages.len(), room).await?;
+            let done = ready.is_empty() || matches!(ready.last(), Some(Delivery::Cursor(_)));
+            for delivery in ready {
+                match delivery {
+                    Delivery::Message(stored) => {
+                        room = room.saturating_sub(stored.weight());
+                        answer.messages.push(stored);
+                    }
+                    Delivery::Missed(missed) => answer.missed.push(missed),
+                    Delivery::Cursor(_) | Delivery::Behind(..) | Delivery::Presence(_) | Delivery::Typing(_) => {}
+                }
+            }
+            if done {
+                break;
+            }
+        }
+        answer.cursor = subscription.cursor();
+        answer.more = subscription.has_more().await?;
+        Ok(())
     }
 }
 
-/// Where the one answer of a poll is put.
+/// Where the one answer of a poll goes.
 struct Slot {
     limit: usize,
-    pushed: Mutex<Option<Bytes>>,
+    pipe: Arc<Pipe>,
+    head: Head,
+    /// Held while it is written: whoever finds that it was said may go on behind it.
+    said: Mutex<bool>,
 }
 
 impl Slot {
-    fn take(&self) -> Option<Bytes> {
-        self.pushed.lock().unwrap_or_else(PoisonError::into_inner).take()
+    fn has_said(&self) -> bool {
+        *self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers, unless that was done.
+    fn say(&self, body: &Bytes, retry_after: Option<Duration>) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if !std::mem::replace(&mut *said, true) {
+            let (head, rest) = self.head.with(body, retry_after);
+            self.pipe.put(head);
+            if !rest.is_empty() {
+                self.pipe.put(rest);
+            }
+        }
     }
 }
 
 impl Outlet for Slot {
-    fn push(&self, chunk: &Chunk) -> bool {
+    fn push(&self, chunk: &Chunk) -> Then {
         // More than was asked for: it is read again, as much as fits.
-        if chunk.messages <= self.limit {
-            *self.pushed.lock().unwrap_or_else(PoisonError::into_inner) = Some(chunk.bytes.clone());
+        if chunk.messages > self.limit {
+            return Then::Leaves;
         }
-        false
+        self.say(&chunk.bytes, None);
+        Then::Ends
     }
 
-    fn beat(&self, _: &Bytes) -> bool {
-        true
+    fn beat(&self, _: &Bytes) -> Then {
+        Then::Stays
     }
 }
 
@@ -116,31 +224,5 @@ impl Form for Json {
 
     fn beat(&self, _: Id) -> Bytes {
         Bytes::new()
-    }
-}
-
-impl Answer {
-    async fn gather(&mut self, subscription: &mut Subscription, limit: usize) -> Result<(), ReadError> {
-        let mut room = ANSWER_BYTES;
-        while self.messages.len() < limit && room > 0 {
-            let ready = subscription.ready(limit - self.messages.len(), room).await?;
-            let done = ready.is_empty() || matches!(ready.last(), Some(Delivery::Cursor(_)));
-            for delivery in ready {
-                match delivery {
-                    Delivery::Message(stored) => {
-                        room = room.saturating_sub(stored.weight());
-                        self.messages.push(stored);
-                    }
-                    Delivery::Missed(missed) => self.missed.push(missed),
-                    Delivery::Cursor(_) | Delivery::Behind(..) | Delivery::Presence(_) | Delivery::Typing(_) => {}
-                }
-            }
-            if done {
-                break;
-            }
-        }
-        self.cursor = subscription.cursor();
-        self.more = subscription.has_more().await?;
-        Ok(())
     }
 }

@@ -26,7 +26,7 @@ fn retry_ms() -> u64 {
 /// connection (RFC 9112, section 6.3), so that nothing has to be said around the events.
 pub fn respond(hub: Hub, subscription: Subscription, format: Format) -> Response {
     let mut response = (HEADERS, [(header::CONNECTION, HeaderValue::from_static("close"))]).into_response();
-    Takeover::add(&mut response, move |line| Reader { hub, subscription, format, pipe: line.pipe }.serve());
+    Takeover::stream(&mut response, move |line| Reader { hub, subscription, format, pipe: line.pipe }.serve());
     response
 }
 

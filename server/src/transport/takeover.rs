@@ -1,31 +1,131 @@
-use super::Pipe;
-use axum::response::Response;
-use bytes::Bytes;
+use super::{Gone, Pipe};
+use crate::{clock, limits::HTTP_BUFFER};
+use axum::{http::header, response::Response};
+use bytes::{BufMut, Bytes, BytesMut};
 use futures::future::BoxFuture;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    future::ready,
+    io::Write as _,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, UNIX_EPOCH},
+};
+
+/// Bodies up to this size are copied behind their head: cheaper than a write of two pieces.
+const COPIED: usize = 8 * 1024;
 
 /// A connection that hyper has let go.
 pub struct Line {
     /// The way to the peer.
     pub pipe: Arc<Pipe>,
     /// What came behind the request.
-    pub received: Bytes,
+    pub received: BytesMut,
+    /// What the answer begins with.
+    pub head: Head,
 }
 
-type Run = Box<dyn FnOnce(Line) -> BoxFuture<'static, ()> + Send>;
+impl Line {
+    /// Whether more may be read while the answer is put off: a client may send its next request before it has this one's
+    /// answer, but not without end.
+    pub(super) fn has_room(&self) -> bool {
+        self.received.len() < HTTP_BUFFER
+    }
 
-/// Goes with an answer of which only the head is said by HTTP: the connection is a transport's from there on, and hyper,
-/// its buffers and its task are gone.
+    /// Keeps what the peer says.
+    pub(super) fn hear(&mut self) -> Result<(), Gone> {
+        let mut chunk = [0; 1024];
+        let read = self.pipe.read(&mut chunk)?;
+        self.received.extend_from_slice(&chunk[..read]);
+        Ok(())
+    }
+}
+
+/// The head of an answer (RFC 9112, sections 4 and 5), but for what is known only when it is sent.
+#[derive(Clone, Debug)]
+pub struct Head {
+    begin: Bytes,
+    /// The connection ends with the answer.
+    pub(super) closes: bool,
+}
+
+impl Head {
+    /// Of an answer. Not its length: axum says 0, and what comes is the transport's.
+    pub fn of(response: &Response, closes: bool) -> Self {
+        let mut begin = BytesMut::with_capacity(512);
+        let status = response.status();
+        for part in ["HTTP/1.1 ", status.as_str(), " ", status.canonical_reason().unwrap_or_default(), "\r\n"] {
+            begin.put(part.as_bytes());
+        }
+        for (name, value) in response.headers().iter().filter(|(name, _)| *name != header::CONTENT_LENGTH) {
+            begin.put(name.as_str().as_bytes());
+            begin.put(&b": "[..]);
+            begin.put(value.as_bytes());
+            begin.put(&b"\r\n"[..]);
+        }
+        Self { begin: begin.freeze(), closes }
+    }
+
+    /// Of a stream, which ends with its connection or tells its own end.
+    fn of_stream(&self) -> Bytes {
+        let mut out = self.dated(0);
+        out.put(&b"\r\n"[..]);
+        out.freeze()
+    }
+
+    /// With a body; when the server stops it says when to come back, in seconds. The body comes apart if it is worth
+    /// not copying.
+    pub(super) fn with(&self, body: &Bytes, retry_after: Option<Duration>) -> (Bytes, Bytes) {
+        let copied = if body.len() <= COPIED { body.len() } else { 0 };
+        let mut out = self.dated(copied);
+        let mut text = (&mut out).writer();
+        let _ = write!(text, "content-length: {}\r\n", body.len());
+        if let Some(after) = retry_after {
+            let _ = write!(text, "retry-after: {}\r\n", after.as_millis().div_ceil(1000));
+        }
+        out.put(if self.closes { &b"connection: close\r\n\r\n"[..] } else { &b"\r\n"[..] });
+        out.put(&body[..copied]);
+        (out.freeze(), body.slice(copied..))
+    }
+
+    fn dated(&self, room: usize) -> BytesMut {
+        let now = UNIX_EPOCH + Duration::from_millis(u64::try_from(clock::now().0).unwrap_or_default());
+        let mut out = BytesMut::with_capacity(self.begin.len() + room + 128);
+        out.put(&self.begin[..]);
+        let _ = write!((&mut out).writer(), "date: {}\r\n", httpdate::HttpDate::from(now));
+        out
+    }
+}
+
+/// Goes on with a connection; gives it back for the next request, or ends it.
+pub type Run = Box<dyn FnOnce(Line) -> BoxFuture<'static, Option<Line>> + Send>;
+
+/// Goes with an answer of which HTTP gives only the head: the connection is a transport's from there on, and hyper and its
+/// buffers are gone.
 #[derive(Clone)]
 pub struct Takeover(Arc<Mutex<Option<Run>>>);
 
 impl Takeover {
-    /// Puts it into an answer.
-    pub fn add<F>(response: &mut Response, run: impl FnOnce(Line) -> F + Send + 'static)
+    /// The connection is the transport's to its end. It gets a task of its own: the one before has room for hyper.
+    pub fn stream<F>(response: &mut Response, run: impl FnOnce(Line) -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let run: Run = Box::new(|line| Box::pin(run(line)));
+        Self::add(response, |line| {
+            line.pipe.put(line.head.of_stream());
+            tokio::spawn(run(line));
+            Box::pin(ready(None))
+        });
+    }
+
+    /// The transport gives the answer, and then the connection back.
+    pub fn answer<F>(response: &mut Response, run: impl FnOnce(Line) -> F + Send + 'static)
+    where
+        F: Future<Output = Option<Line>> + Send + 'static,
+    {
+        Self::add(response, |line| Box::pin(run(line)));
+    }
+
+    fn add(response: &mut Response, run: impl FnOnce(Line) -> BoxFuture<'static, Option<Line>> + Send + 'static) {
+        let run: Run = Box::new(run);
         response.extensions_mut().insert(Self(Arc::new(Mutex::new(Some(run)))));
     }
 

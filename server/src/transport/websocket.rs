@@ -80,7 +80,7 @@ impl Handshake {
             (header::SEC_WEBSOCKET_ACCEPT, self.accept),
         ];
         let mut response = (StatusCode::SWITCHING_PROTOCOLS, headers).into_response();
-        Takeover::add(&mut response, move |Line { pipe, received }| {
+        Takeover::stream(&mut response, move |Line { pipe, received, .. }| {
             pipe.expect_answers();
             // Room above the limit, so that a frame just too large is answered and not cut off.
             let mut assembler = Assembler::new(session.max_frame() * 2 + 64 * 1024);

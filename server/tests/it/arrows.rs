@@ -7,7 +7,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("server/src/engine", &["engine", "limits", "clock"]),
     ("server/src/hub", &["engine", "hub", "limits", "clock"]),
     ("server/src/session", &["engine", "hub", "session", "limits"]),
-    ("server/src/transport", &["engine", "hub", "session", "transport", "limits"]),
+    ("server/src/transport", &["engine", "hub", "session", "transport", "limits", "clock"]),
 ];
 
 /// Crates a place must not name: what a room must not know.

@@ -1,5 +1,9 @@
 use super::support::{Baro, bodies, json, refusal, soon};
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 #[tokio::test]
 async fn pages_are_complete_both_ways() {
@@ -153,4 +157,23 @@ async fn the_list_of_channels_is_newest_first() {
     assert_eq!(names, ["온실-3동", "a"]);
     assert_eq!(list["channels"][1]["last"]["body"], "one");
     assert_eq!(list["channels"][0]["pace"].as_array().unwrap().len(), 60);
+}
+
+#[tokio::test]
+async fn requests_behind_a_long_poll_are_answered_after_it() {
+    let baro = Baro::start().await;
+    let mut stream = TcpStream::connect(baro.address).await.unwrap();
+    let poll = "GET /c/a?wait=50 HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let last = "GET /c/a?wait=50&after=earliest HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    stream.write_all(format!("{poll}GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n{last}").as_bytes()).await.unwrap();
+    // It is there: it waits.
+    while baro.here("a").await == 0 {}
+    baro.say("a", "first").await;
+    let mut got = String::new();
+    soon(stream.read_to_string(&mut got)).await.unwrap();
+    let heads: Vec<_> = got.match_indices("HTTP/1.1 200 OK").map(|(at, _)| at).collect();
+    assert_eq!(heads.len(), 3, "{got}");
+    assert!(got[..heads[1]].contains("\"body\":\"first\""), "{got}");
+    assert!(got[heads[1]..heads[2]].contains("\"status\":\"ok\""), "{got}");
+    assert!(got[heads[2]..].contains("\"body\":\"first\"") && got[heads[2]..].contains("connection: close"), "{got}");
 }

@@ -1,5 +1,5 @@
 use super::dice::Dice;
-use crate::hub::{Chunk, Delivery, Form, Outlet};
+use crate::hub::{Chunk, Delivery, Form, Outlet, Then};
 use app::wire::{Frame, Id};
 use bytes::{BufMut, Bytes, BytesMut};
 use std::sync::Mutex;
@@ -25,11 +25,11 @@ impl Inbox {
         bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(frame).collect()
     }
 
-    fn put(&self, bytes: &Bytes) -> bool {
+    fn put(&self, bytes: &Bytes) -> Then {
         let mut state = self.state.lock().unwrap();
         state.0.extend_from_slice(bytes);
         self.filled.notify_one();
-        !state.1.one_in(6)
+        if state.1.one_in(6) { Then::Leaves } else { Then::Stays }
     }
 }
 
@@ -38,11 +38,11 @@ fn frame(line: &[u8]) -> Frame {
 }
 
 impl Outlet for Inbox {
-    fn push(&self, chunk: &Chunk) -> bool {
+    fn push(&self, chunk: &Chunk) -> Then {
         self.put(&chunk.bytes)
     }
 
-    fn beat(&self, bytes: &Bytes) -> bool {
+    fn beat(&self, bytes: &Bytes) -> Then {
         self.put(bytes)
     }
 }
