@@ -60,13 +60,13 @@ enum Command {
     /// Memory of a WebSocket on which nothing happens.
     Idle(idle::Options),
     /// The same rows for Baro and others, beside what the machine can do at most.
-    //    Compare(compare::Options),
+    Compare(compare::CompareOptions),
     /// One of these rows for one server, with all its figures.
     Row(compare::RowOptions),
     /// How Baro does with more readers, channels, bytes and publishers.
-    //    Grow(compare::GrowOptions),
+    Grow(compare::GrowOptions),
     /// A short run that fails if Baro became much slower beside the floor.
-    //    Guard(compare::GuardOptions),
+    Guard(compare::GuardOptions),
     /// A server that does the least there is to do: the limit the others are measured by.
     Floor(floor::Options),
     /// A server as the examples of axum show it.
@@ -93,17 +93,17 @@ fn main() -> Result<()> {
 impl Command {
     /// Whether a server and the generator have a core each.
     fn compares(&self) -> bool {
-        matches!(self, Self::Row(_))
+        matches!(self, Self::Row(_) | Self::Compare(_) | Self::Grow(_) | Self::Guard(_))
     }
 }
 
 async fn measure(cli: &Cli, core: Option<usize>) -> Result<()> {
     let peers = || compare::setup(&cli.baro, cli.dir.as_deref(), core);
     match &cli.command {
-        //        Command::Compare(options) => return compare::compare(&peers()?, options).await,
+        Command::Compare(options) => return compare::compare(&peers()?, options).await,
         Command::Row(options) => return compare::row(&peers()?, options).await,
-        //        Command::Grow(options) => return compare::grow(&peers()?, options).await,
-        //        Command::Guard(options) => return compare::guard(&peers()?, options).await,
+        Command::Grow(options) => return compare::grow(&peers()?, options).await,
+        Command::Guard(options) => return compare::guard(&peers()?, options).await,
         Command::Floor(options) => return floor::run(options),
         Command::Axum => return plain::run().await,
         _ => {}

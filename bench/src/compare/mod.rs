@@ -4,11 +4,18 @@
 
 mod cores;
 mod durable;
+mod grow;
+mod guard;
 mod measure;
 mod one;
+mod plot;
 mod rows;
+mod table;
 
 pub(crate) use cores::{setup, take_core};
+pub(crate) use grow::{Options as GrowOptions, run as grow};
+pub(crate) use guard::{Options as GuardOptions, run as guard};
 pub(crate) use one::{Options as RowOptions, run as row};
+pub(crate) use table::{Options as CompareOptions, run as compare};
 
-use rows::{Better, Measured, Row};
+use rows::{Measured, Row};

@@ -1,6 +1,6 @@
 //! The rows: what is measured, and how it is told.
 
-use crate::load::Figures;
+use crate::{load::Figures, peers::Kind};
 use clap::ValueEnum;
 
 /// One thing that is measured.
@@ -93,13 +93,37 @@ impl Row {
         }
     }
 
-    /// About how long one measurement takes, in seconds, beside the time that counts.
-    pub(crate) fn overhead(self) -> f64 {
+    /// What Baro has set itself.
+    pub(crate) fn goal(self) -> &'static str {
         match self {
-            Self::Ws10k => 3.5,
-            Self::WsIdle | Self::SseIdle => 2.0,
-            Self::WsHandshakes => 0.4,
-            _ => 1.5,
+            Self::Ws16 | Self::Ws4 => "0.90 of the limit",
+            Self::WsCpu => "0.89 of the limit",
+            Self::Ws10k => "0.91 of the limit",
+            Self::WsIdle => "4 kB",
+            Self::WsHandshakes => "0.85 of the limit",
+            Self::WsLatency => "0.83 of the limit",
+            Self::SseCpu => "0.77 of the limit",
+            Self::SseMost | Self::PollMost => "the limit",
+            Self::SseIdle => "11 kB",
+            Self::PollCpu => "0.71 of the limit",
+            Self::Durable | Self::DurableLive => "5 × NATS",
+            Self::WsJson16 | Self::Page => "",
+        }
+    }
+
+    /// The servers that can do it at all.
+    pub(crate) fn servers(self) -> &'static [Kind] {
+        use Kind::{Axum, Baro, Centrifugo, Floor, FloorSingle, Nats, Nchan, SocketIo, Ws};
+        match self {
+            Self::Ws16 | Self::Ws4 => &[Baro, Floor, FloorSingle, Axum, Ws, SocketIo, Nchan],
+            Self::WsJson16 => &[Baro, Centrifugo],
+            Self::WsCpu | Self::Ws10k | Self::WsIdle | Self::WsHandshakes | Self::WsLatency => {
+                &[Baro, Floor, Axum, Ws, SocketIo, Nchan]
+            }
+            Self::SseCpu | Self::SseMost | Self::SseIdle => &[Baro, Floor, Axum, Ws, Nchan],
+            Self::PollCpu | Self::PollMost => &[Baro, Floor, Axum, Nchan],
+            Self::Durable | Self::DurableLive => &[Baro, Floor, Nats],
+            Self::Page => &[Baro],
         }
     }
 }

@@ -67,7 +67,7 @@ pub(crate) fn run(peer: &Peer, plan: &Plan) -> Result<Figures> {
     let figures = load.window(&mut events, peer, plan)?;
     load.publishing = false;
     load.drain(&mut events)?;
-    let mut figures = load.finish(figures)?;
+    let mut figures = load.finish(&figures)?;
     figures.memory = [before, with_readers, usage::resident(&peer.pids)?];
     Ok(figures)
 }
@@ -221,7 +221,7 @@ impl Load {
         self.readers.iter().map(|reader| self.shared.tally.ahead(&reader.place)).sum()
     }
 
-    fn finish(self, figures: Figures) -> Result<Figures> {
+    fn finish(self, figures: &Figures) -> Result<Figures> {
         if let Some(refusal) = &self.published.refusal
             && self.published.acks.total() == 0
         {
@@ -239,7 +239,7 @@ impl Load {
             told: self.shared.tally.told,
             closed,
             refused: self.published.refused,
-            ..figures
+            ..figures.clone()
         })
     }
 

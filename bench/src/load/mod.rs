@@ -13,11 +13,10 @@ mod reader;
 mod socket;
 mod tally;
 
-pub(crate) use body::{blank, digits};
-pub(crate) use drive::{Load, idle, run};
-pub(crate) use frames::{Frame, first as first_frame, head as frame_head};
+pub(crate) use drive::{idle, run};
+pub(crate) use frames::head as frame_head;
 pub(crate) use handshakes::handshakes;
-pub(crate) use http::{answer as http_answer, header as http_header};
+pub(crate) use http::header as http_header;
 pub(crate) use pages::pages;
 pub(crate) use protocol::{Polled, Protocol, Target};
 pub(crate) use socket::{room_for, write as write_some};
@@ -96,8 +95,8 @@ impl Plan {
     fn template(&self, peer: &Peer) -> Option<Template> {
         match self.publish {
             Publish::Post => {
-                let path = peer.routes.publish.as_ref()?;
-                Some(Template::post(peer.address, path, self.size, self.channels))
+                let post = peer.routes.publish.as_ref()?;
+                Some(Template::post(peer.address, post, self.size, self.channels))
             }
             Publish::Live(_) => Some(Template::live(peer.address, peer.routes.live.as_ref()?, "bench", self.size)),
         }

@@ -6,6 +6,7 @@ use super::{
     histogram::Histogram,
     http, socket,
 };
+use crate::peers::Post;
 use anyhow::{Context, Result, bail, ensure};
 use mio::net::TcpStream;
 use std::{
@@ -30,18 +31,20 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// `POST` of a bare body. With many channels, the number of one is added to the path.
-    pub(crate) fn post(address: SocketAddr, path: &str, size: usize, channels: u32) -> Self {
+    /// `POST` of a body. With many channels, the number of one is added to the path.
+    pub(crate) fn post(address: SocketAddr, post: &Post, size: usize, channels: u32) -> Self {
+        let Post { path, around: (before, behind) } = post;
+        let kind = if before.is_empty() { "text/plain" } else { "application/json" };
         let body = body::blank(size);
         let name = if channels > 1 { "-000000" } else { "" };
         let head = format!(
-            "POST {path}{name} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: baro-bench\r\nContent-Type: text/plain\r\n\
-             Content-Length: {}\r\n\r\n",
-            body.len()
+            "POST {path}{name} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: baro-bench\r\nContent-Type: {kind}\r\n\
+             Content-Length: {}\r\n\r\n{before}",
+            before.len() + body.len() + behind.len()
         );
         let channel = (channels > 1).then_some(("POST ".len() + path.len() + 1, channels));
-        let bytes = [head.as_bytes(), &body].concat();
-        Self { bytes, channel, size: body.len(), behind: 0, upgrade: None }
+        let bytes = [head.as_bytes(), &body, behind.as_bytes()].concat();
+        Self { bytes, channel, size: body.len(), behind: behind.len(), upgrade: None }
     }
 
     /// A command of `/live` that publishes to a channel.

@@ -12,7 +12,7 @@ use anyhow::{Result, bail, ensure};
 use mio::net::TcpStream;
 use socket2::SockRef;
 use std::{
-    io::{self, Read as _, Write as _},
+    io::{self, Read as _},
     time::Duration,
 };
 

@@ -1,8 +1,8 @@
-//! Centrifugo without a broker, and why others are not compared.
+//! Centrifugo without a broker.
 //!
 //! Readers connect to its one-way endpoints with the channel in the query. Their first frame is the answer to that.
 
-use super::{Kind, Peer, Routes, Setup, Skipped, Started, pinned, process};
+use super::{Kind, Peer, Post, Routes, Setup, Skipped, Started, pinned, process};
 use anyhow::{Context, Result};
 use std::{fs, net::SocketAddr, process::Stdio};
 
@@ -27,14 +27,14 @@ pub(crate) async fn start(setup: &Setup) -> Result<Result<Peer, Skipped>> {
     let started = Started { child, _output: None };
     let pids = vec![started.pid()?];
     let name = Kind::Centrifugo.name();
-    Ok(Ok(Peer { name, address, pids, routes: routes(), children: vec![started], folder: Some(folder) }))
+    Ok(Ok(Peer { name, address, pids, routes: routes(), children: vec![started], _folder: Some(folder) }))
 }
 
-/// It takes no bare bodies: publishing is `POST /api/publish` of `{"channel":"bench","data":"…"}`.
+/// It takes no bare bodies.
 fn routes() -> Routes {
     Routes {
         websocket_json: Some(format!("/connection/uni_websocket?{CONNECT}")),
-        sse_json: Some(format!("/connection/uni_sse?{CONNECT}")),
+        publish: Some(Post { path: "/api/publish".to_owned(), around: (r#"{"channel":"bench","data":""#, r#""}"#) }),
         ..Routes::default()
     }
 }
@@ -48,20 +48,9 @@ fn configuration(address: SocketAddr) -> String {
   "client": {{ "insecure": true, "allowed_origins": ["*"], "ping_interval": "6h", "pong_timeout": "1h" }},
   "http_api": {{ "insecure": true }},
   "uni_websocket": {{ "enabled": true }},
-  "uni_sse": {{ "enabled": true }},
   "usage_stats": {{ "disabled": true }},
   "log": {{ "level": "error" }}
 }}
 "#
     )
-}
-
-/// Why there is no Mercure.
-pub(crate) fn mercure() -> Skipped {
-    Skipped("Mercure is not compared: none of the package registries has it".to_owned())
-}
-
-/// Why there is no uWebSockets.js.
-pub(crate) fn uwebsockets() -> Skipped {
-    Skipped("uWebSockets.js is not compared: it is not on npm".to_owned())
 }

@@ -25,16 +25,30 @@ pub(crate) struct Routes {
     pub(crate) websocket_json: Option<String>,
     /// Server-Sent Events whose data are the bodies alone.
     pub(crate) sse: Option<String>,
-    /// Server-Sent Events whose data are JSON with the body in them.
-    pub(crate) sse_json: Option<String>,
     /// Long poll.
     pub(crate) poll: Option<Poll>,
     /// Socket.IO over WebSocket alone.
     pub(crate) socketio: Option<String>,
-    /// `POST` of a bare body.
-    pub(crate) publish: Option<String>,
+    /// `POST` of a body.
+    pub(crate) publish: Option<Post>,
     /// Baro's commands over WebSocket.
     pub(crate) live: Option<String>,
+}
+
+/// How a body is published.
+#[derive(Clone, Debug)]
+pub(crate) struct Post {
+    /// Where to.
+    pub(crate) path: String,
+    /// What stands around the body; nothing where it is sent bare.
+    pub(crate) around: (&'static str, &'static str),
+}
+
+impl Post {
+    /// A bare body.
+    pub(crate) fn bare(path: &str) -> Self {
+        Self { path: path.to_owned(), around: ("", "") }
+    }
 }
 
 /// How a long poll goes on after an answer.
@@ -60,14 +74,14 @@ pub(crate) struct Peer {
     /// Ended when dropped.
     pub(crate) children: Vec<Started>,
     /// Its data; deleted when dropped.
-    pub(crate) folder: Option<TempDir>,
+    pub(crate) _folder: Option<TempDir>,
 }
 
 impl Peer {
     /// All but what is ended when dropped: for the thread that loads it.
     pub(crate) fn view(&self) -> Self {
         let (pids, routes) = (self.pids.clone(), self.routes.clone());
-        Self { name: self.name, address: self.address, pids, routes, children: Vec::new(), folder: None }
+        Self { name: self.name, address: self.address, pids, routes, children: Vec::new(), _folder: None }
     }
 
     /// Kills what was started here and nothing else, and waits until it is gone.
@@ -104,11 +118,6 @@ pub(crate) enum Kind {
     Nats,
     /// Centrifugo.
     Centrifugo,
-    /// Mercure.
-    Mercure,
-    /// Node with `uWebSockets.js`.
-    #[value(name = "uwebsockets")]
-    UWebSockets,
 }
 
 impl Kind {
@@ -125,8 +134,6 @@ impl Kind {
             Self::Nchan => "nchan",
             Self::Nats => "nats",
             Self::Centrifugo => "centrifugo",
-            Self::Mercure => "mercure",
-            Self::UWebSockets => "uwebsockets",
         }
     }
 }
@@ -157,7 +164,5 @@ pub(crate) async fn start(kind: Kind, setup: &Setup) -> Result<Result<Peer, Skip
         Kind::Nchan => nginx::start(setup).await,
         Kind::Centrifugo => centrifugo::start(setup).await,
         Kind::Nats => Ok(Err(Skipped("NATS is compared in the row `durable` only".to_owned()))),
-        Kind::Mercure => Ok(Err(centrifugo::mercure())),
-        Kind::UWebSockets => Ok(Err(centrifugo::uwebsockets())),
     }
 }

@@ -1,6 +1,6 @@
 //! nginx with its module Nchan: one worker, one channel, nothing but memory behind it.
 
-use super::{Kind, Peer, Poll, Routes, Setup, Skipped, Started, pinned, process};
+use super::{Kind, Peer, Poll, Post, Routes, Setup, Skipped, Started, pinned, process};
 use anyhow::{Context, Result, bail};
 use std::{
     fs,
@@ -47,7 +47,7 @@ pub(crate) async fn start(setup: &Setup) -> Result<Result<Peer, Skipped>> {
     follow(master, worker)?;
     let name = Kind::Nchan.name();
     let pids = vec![master, worker];
-    Ok(Ok(Peer { name, address, pids, routes: routes(), children: vec![started], folder: Some(folder) }))
+    Ok(Ok(Peer { name, address, pids, routes: routes(), children: vec![started], _folder: Some(folder) }))
 }
 
 fn routes() -> Routes {
@@ -55,7 +55,7 @@ fn routes() -> Routes {
         websocket: Some("/ws".to_owned()),
         sse: Some("/sse".to_owned()),
         poll: Some(Poll::Nchan("/poll".to_owned())),
-        publish: Some("/pub".to_owned()),
+        publish: Some(Post::bare("/pub")),
         ..Routes::default()
     }
 }

@@ -1,6 +1,6 @@
 //! The servers in Node: `ws` with Server-Sent Events beside it, and Socket.IO.
 
-use super::{Kind, Peer, Routes, Setup, Skipped, pinned, process, start_listening};
+use super::{Kind, Peer, Post, Routes, Setup, Skipped, pinned, process, start_listening};
 use anyhow::Result;
 use std::path::Path;
 
@@ -12,7 +12,7 @@ pub(crate) async fn ws(setup: &Setup) -> Result<Result<Peer, Skipped>> {
     let routes = Routes {
         websocket: Some("/ws".to_owned()),
         sse: Some("/sse".to_owned()),
-        publish: Some("/pub".to_owned()),
+        publish: Some(Post::bare("/pub")),
         ..Routes::default()
     };
     start(setup, Kind::Ws, ("ws.mjs", "ws"), routes).await
@@ -22,7 +22,7 @@ pub(crate) async fn ws(setup: &Setup) -> Result<Result<Peer, Skipped>> {
 pub(crate) async fn socketio(setup: &Setup) -> Result<Result<Peer, Skipped>> {
     let routes = Routes {
         socketio: Some("/socket.io/?EIO=4&transport=websocket".to_owned()),
-        publish: Some("/pub".to_owned()),
+        publish: Some(Post::bare("/pub")),
         ..Routes::default()
     };
     start(setup, Kind::SocketIo, ("socketio.mjs", "socket.io"), routes).await
@@ -45,5 +45,5 @@ async fn start(
     command.arg(folder.join(script)).env("NODE_ENV", "production");
     let (started, address) = start_listening(command, "listening on ").await?;
     let pids = vec![started.pid()?];
-    Ok(Ok(Peer { name: kind.name(), address, pids, routes, children: vec![started], folder: None }))
+    Ok(Ok(Peer { name: kind.name(), address, pids, routes, children: vec![started], _folder: None }))
 }

@@ -1,6 +1,6 @@
 //! The servers that are built here: Baro, the floor, plain axum.
 
-use super::{Kind, Peer, Poll, Routes, Setup, Skipped, pinned, start_listening};
+use super::{Kind, Peer, Poll, Post, Routes, Setup, Skipped, pinned, start_listening};
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -21,7 +21,7 @@ fn floor_routes() -> Routes {
         websocket: Some("/ws".to_owned()),
         sse: Some("/sse".to_owned()),
         poll: Some(Poll::Cursor("/poll".to_owned())),
-        publish: Some("/pub".to_owned()),
+        publish: Some(Post::bare("/pub")),
         ..Routes::default()
     }
 }
@@ -31,9 +31,8 @@ fn baro_routes() -> Routes {
         websocket: Some("/c/bench?format=body".to_owned()),
         websocket_json: Some("/c/bench".to_owned()),
         sse: Some("/c/bench?as=sse&format=body".to_owned()),
-        sse_json: Some("/c/bench?as=sse".to_owned()),
         poll: Some(Poll::Cursor("/c/bench?as=json&limit=1000".to_owned())),
-        publish: Some("/c/bench".to_owned()),
+        publish: Some(Post::bare("/c/bench")),
         live: Some("/live?channels=other".to_owned()),
         ..Routes::default()
     }
@@ -46,7 +45,7 @@ async fn start_self(kind: Kind, setup: &Setup, args: &[&str], routes: Routes) ->
     command.args(args);
     let (started, address) = start_listening(command, "listening on ").await?;
     let pids = vec![started.pid()?];
-    Ok(Ok(Peer { name: kind.name(), address, pids, routes, children: vec![started], folder: None }))
+    Ok(Ok(Peer { name: kind.name(), address, pids, routes, children: vec![started], _folder: None }))
 }
 
 async fn start_baro(kind: Kind, setup: &Setup) -> Result<Result<Peer, Skipped>> {
@@ -69,7 +68,7 @@ async fn start_baro(kind: Kind, setup: &Setup) -> Result<Result<Peer, Skipped>> 
     let (started, address) = start_listening(command, "Baro is listening on http://").await?;
     let pids = vec![started.pid()?];
     let routes = baro_routes();
-    Ok(Ok(Peer { name: kind.name(), address, pids, routes, children: vec![started], folder: Some(folder) }))
+    Ok(Ok(Peer { name: kind.name(), address, pids, routes, children: vec![started], _folder: Some(folder) }))
 }
 
 /// A fresh folder for one server.
