@@ -15,7 +15,7 @@ use std::time::Duration;
 /// Connections being made at once: below the queue of those a server has not accepted yet.
 const HALF_OPEN: usize = 512;
 /// No server takes so long to accept all, or to answer all.
-const PATIENCE: u64 = 60_000_000_000;
+const PATIENCE: u64 = 20_000_000_000;
 /// Room for what is received at once, and the longest frame or answer.
 const BUFFER: usize = 1024 * 1024;
 /// What is due is looked for so often among events.

@@ -37,6 +37,8 @@ pub(crate) enum State {
     Connecting,
     /// The first answer has not come.
     Asked,
+    /// The upgrade is answered; Socket.IO has a greeting of its own.
+    Greeting,
     /// Messages come.
     Open,
     /// It has ended.
@@ -65,7 +67,7 @@ impl Reader {
         if self.state == State::Connecting {
             self.connected(shared)?;
         }
-        while matches!(self.state, State::Asked | State::Open) {
+        while matches!(self.state, State::Asked | State::Greeting | State::Open) {
             let kept = self.rest.len();
             shared.buffer[..kept].copy_from_slice(&self.rest);
             let room = shared.buffer.len() - kept;
@@ -152,9 +154,8 @@ impl Reader {
                 filled = taken + chunks.decode(&mut buffer[taken..filled]);
                 self.chunks = Some(chunks);
             }
-            if !matches!(shared.protocol, Protocol::SocketIo(_)) {
-                self.state = State::Open;
-            }
+            let greets = matches!(shared.protocol, Protocol::SocketIo(_));
+            self.state = if greets { State::Greeting } else { State::Open };
         }
         taken += match shared.protocol {
             Protocol::Sse(_) => self.events(shared, &buffer[taken..filled], now),

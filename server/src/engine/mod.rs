@@ -41,7 +41,7 @@ use app::wire::{Body, ChannelName, Id, Message, Sender, Time, headers::Expected}
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
+use std::{cell::RefCell, sync::Arc};
 
 /// A place in the log.
 pub type Offset = u64;
@@ -91,10 +91,24 @@ pub struct Stored {
     pub frame: Bytes,
 }
 
+thread_local! {
+    /// Frames are written here first: what is kept then has its exact size, without growing to it.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What is left of it after a large message.
+const SCRATCH_BYTES: usize = 64 * 1024;
+
 impl Stored {
     /// Encodes a message.
     pub fn new(message: Message) -> Arc<Self> {
-        let frame = serde_json::to_vec(&message).expect("a checked body is JSON").into();
+        let frame = SCRATCH.with_borrow_mut(|scratch| {
+            serde_json::to_writer(&mut *scratch, &message).expect("a checked body is JSON");
+            let frame = Bytes::copy_from_slice(scratch);
+            scratch.clear();
+            scratch.shrink_to(SCRATCH_BYTES);
+            frame
+        });
         Arc::new(Self { message, frame })
     }
 
