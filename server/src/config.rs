@@ -2,7 +2,7 @@
 
 use crate::{
     engine::{Retention, embedded::Fsync},
-    limits::{DRAIN_SECONDS, KEEP_BYTES, KEEP_MESSAGES, KEEP_TOTAL_BYTES},
+    limits::{CONNECTIONS, DRAIN_SECONDS, KEEP_BYTES, KEEP_MESSAGES, KEEP_TOTAL_BYTES},
 };
 use app::wire::limits::MAX_MESSAGE_BYTES;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -73,6 +73,9 @@ pub struct Serve {
     /// What is kept.
     #[command(flatten)]
     pub keep: Keep,
+    /// Connections at once; who comes beyond them is turned away. Each takes a file descriptor and some kilobytes.
+    #[arg(long, env = "BARO_CONNECTIONS", default_value_t = CONNECTIONS, value_parser = clap::value_parser!(u32).range(1..))]
+    pub connections: u32,
     /// Seconds a stop may take. Every client is told to come back within as many, each at another moment.
     #[arg(long, env = "BARO_DRAIN", default_value_t = DRAIN_SECONDS)]
     pub drain: u64,

@@ -28,6 +28,8 @@ use engine::{Clock, Engine, Options, embedded::Embedded, memory::Memory};
 use http::{App, Origins, Parts, Visitors};
 use hub::Hub;
 use leptos::prelude::{Env, LeptosOptions};
+use limits::OTHER_FILES;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -76,13 +78,33 @@ pub async fn run(options: Serve) -> anyhow::Result<Running> {
         max_message: options.max_message,
         leptos: leptos_options(address),
     });
+    make_room(options.connections);
     if !options.no_machine_channel {
         tokio::spawn(machine::publish(hub.clone()));
     }
     tokio::spawn(hub.clone().keep());
     let drain = Duration::from_secs(options.drain);
-    let serving = tokio::spawn(http::serve(listener, app, drain));
+    let serving = tokio::spawn(http::serve(listener, app, options.connections, drain));
     Ok(Running { address, hub, serving, drain })
+}
+
+/// Lets this process have as many files open as its connections need, as far as the system allows it.
+fn make_room(connections: u32) {
+    let needed = u64::from(connections) + OTHER_FILES;
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= needed) {
+        return;
+    }
+    let allowed = limit.maximum.map_or(needed, |maximum| maximum.min(needed));
+    if setrlimit(Resource::Nofile, Rlimit { current: Some(allowed), ..limit }).is_err() || allowed < connections.into()
+    {
+        tracing::warn!(
+            allowed,
+            connections,
+            "the system allows fewer open files than connections are to be: raise it with ulimit -Hn {needed}, or \
+             LimitNOFILE={needed} in a unit of systemd, or ask for fewer with --connections"
+        );
+    }
 }
 
 fn open_hub(options: &Serve) -> anyhow::Result<Hub> {

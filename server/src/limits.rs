@@ -60,8 +60,10 @@ pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
 pub(crate) const SILENCE: Duration = Duration::from_secs(60);
 /// Publishes of one connection that wait for their acknowledgement.
 pub(crate) const PUBLISHES_IN_FLIGHT: usize = 64;
-/// Connections at once: each costs a socket.
-pub(crate) const CONNECTIONS: usize = 20_000;
+/// Connections at once (`--connections`): each costs a socket.
+pub(crate) const CONNECTIONS: u32 = 20_000;
+/// File descriptors beside those of connections: the store, the runtime, standard streams.
+pub(crate) const OTHER_FILES: u64 = 100;
 /// The list of channels changes at most this often for one reader.
 pub(crate) const LIST_PACE: Duration = Duration::from_millis(500);
 /// Channels in the list.

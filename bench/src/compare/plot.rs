@@ -1,6 +1,6 @@
 //! Plots as SVG.
 
-use super::{Row, table::Results};
+use super::{Row, rows::number, table::Results};
 use crate::peers::Kind;
 use anyhow::{Result, anyhow};
 use clap::ValueEnum;
@@ -107,21 +107,42 @@ fn lines(area: &Area<'_>, panel: &Panel) -> Drawn {
     let all = || panel.lines.iter().flat_map(|(_, points)| points);
     let ends = |of: fn(&(f64, f64)) -> f64| {
         let values = || all().map(of);
-        values().fold(f64::MAX, f64::min) * 0.7..values().fold(f64::MIN_POSITIVE, f64::max) * 1.5
+        (values().fold(f64::MAX, f64::min) * 0.7, values().fold(f64::MIN_POSITIVE, f64::max) * 1.3)
     };
+    let (left, right) = ends(|point| point.0);
+    // Whole decades: there is always a number to read, and room for the names of the lines.
+    let (low, high) = ends(|point| point.1);
+    let (low, high) = (10_f64.powf(low.log10().floor()), 10_f64.powf(high.log10().ceil()));
     let mut chart = ChartBuilder::on(area)
         .caption(&panel.title, ("sans-serif", 15))
         .margin(12)
         .x_label_area_size(38)
         .y_label_area_size(70)
-        .build_cartesian_2d(ends(|point| point.0).log_scale(), ends(|point| point.1).log_scale())?;
-    chart.configure_mesh().x_desc(&panel.along).y_desc(&panel.measure).light_line_style(OTHERS.mix(0.15)).draw()?;
+        .build_cartesian_2d((left..right).log_scale(), (low..high).log_scale())?;
+    chart
+        .configure_mesh()
+        .x_desc(&panel.along)
+        .y_desc(&panel.measure)
+        .x_label_formatter(&tick)
+        .y_label_formatter(&tick)
+        .light_line_style(OTHERS.mix(0.15))
+        .draw()?;
     for ((name, points), color) in panel.lines.iter().zip([BARO, LIMIT, OTHERS, RGBColor(38, 110, 180)]) {
         chart
             .draw_series(LineSeries::new(points.iter().copied(), color.stroke_width(2)).point_size(3))?
             .label(name)
             .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], color.stroke_width(2)));
     }
-    chart.configure_series_labels().border_style(OTHERS).background_style(WHITE.mix(0.8)).draw()?;
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::LowerLeft)
+        .border_style(OTHERS)
+        .background_style(WHITE.mix(0.8))
+        .draw()?;
     Ok(())
+}
+
+/// A number at an axis.
+fn tick(value: &f64) -> String {
+    if *value >= 100.0 { number(*value) } else { value.to_string() }
 }

@@ -1,7 +1,7 @@
 //! The accept loop: hyper, with bounds on time and memory that `axum::serve` does not have.
 
 use super::{App, handle::handle, router};
-use crate::{limits::CONNECTIONS, transport::Pipe};
+use crate::transport::Pipe;
 use std::{
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
@@ -20,9 +20,9 @@ impl Default for Peer {
 }
 
 /// Serves until the hub closes, then lets open answers end for at most `drain`.
-pub async fn serve(listener: TcpListener, app: App, drain: Duration) {
+pub async fn serve(listener: TcpListener, app: App, connections: u32, drain: Duration) {
     let router = router(app.clone());
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Arc::new(Semaphore::new(connections as usize));
     let mut pause = Duration::from_millis(5);
     loop {
         let accepted = tokio::select! {
@@ -33,7 +33,7 @@ pub async fn serve(listener: TcpListener, app: App, drain: Duration) {
             Ok((stream, peer)) => {
                 pause = Duration::from_millis(5);
                 let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-                    tracing::warn!(limit = CONNECTIONS, "too many connections; one was turned away");
+                    tracing::warn!(limit = connections, "too many connections; one was turned away");
                     continue;
                 };
                 // A WebSocket outlives the HTTP connection it began as; its pipe, and with it the place, goes last.
@@ -49,6 +49,5 @@ pub async fn serve(listener: TcpListener, app: App, drain: Duration) {
         }
     }
     drop(listener);
-    let all = u32::try_from(CONNECTIONS).unwrap_or(u32::MAX);
-    let _ = tokio::time::timeout(drain, places.acquire_many(all)).await;
+    let _ = tokio::time::timeout(drain, places.acquire_many(connections)).await;
 }

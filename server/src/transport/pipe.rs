@@ -101,9 +101,9 @@ impl Pipe {
         }
     }
 
-    /// Writes what fits now and keeps the rest.
-    pub(super) fn put(&self, bytes: Bytes) {
-        let _ = self.out().put(&self.stream, bytes);
+    /// Writes what fits now and keeps the rest; whether nothing is left.
+    pub(super) fn put(&self, bytes: Bytes) -> bool {
+        self.out().put(&self.stream, bytes)
     }
 
     /// Resolves when nothing waits to be written. A peer that does not read is waited for as long as a byte moves now

@@ -11,7 +11,7 @@ use axum::response::Response;
 use bytes::{BufMut, Bytes, BytesMut};
 use std::{
     pin::{Pin, pin},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -91,12 +91,12 @@ impl Poll {
             limit: self.limit,
             pipe: Arc::clone(&line.pipe),
             head: line.head.clone(),
-            said: Mutex::new(false),
+            state: Mutex::new(Answered { said: false, more: !line.received.is_empty() || line.head.closes }),
         });
         let way = Way { outlet: Arc::clone(&slot) as _, form: &Json };
         let mut over = pin!(sleep_until(until));
         // Over when the server stops, the time is over, or the next request is there.
-        while self.one_push(&way, &slot, &mut line, over.as_mut()).await? {
+        while self.one_push(&way, &slot, &mut line, over.as_mut()).await? && !slot.has_said() {
             // What was to be pushed was more than was asked for.
             if self.gather().await.is_err() || !self.is_empty() {
                 break;
@@ -113,7 +113,7 @@ impl Poll {
         Ok(Some(line))
     }
 
-    /// Waits for a push that does not serve; `false` when there is none to wait for any more.
+    /// Waits for a push after which there is something to do; `false` when there is none to wait for any more.
     async fn one_push(
         &mut self,
         way: &Way,
@@ -132,6 +132,9 @@ impl Poll {
                         return Ok(false);
                     }
                     line.hear()?;
+                    if slot.more_came() {
+                        return Ok(false);
+                    }
                 }
             }
         }
@@ -168,25 +171,44 @@ struct Slot {
     limit: usize,
     pipe: Arc<Pipe>,
     head: Head,
-    /// Held while it is written: whoever finds that it was said may go on behind it.
-    said: Mutex<bool>,
+    /// Held while the answer is written: whoever finds that it was said may go on behind it.
+    state: Mutex<Answered>,
+}
+
+struct Answered {
+    said: bool,
+    /// There is more to do than to wait for the next request: one is here already, the connection is to be closed, or
+    /// not all was written. Who waits is woken for it.
+    more: bool,
 }
 
 impl Slot {
-    fn has_said(&self) -> bool {
-        *self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, Answered> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Answers, unless that was done.
-    fn say(&self, body: &Bytes, retry_after: Option<Duration>) {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if !std::mem::replace(&mut *said, true) {
+    fn has_said(&self) -> bool {
+        self.state().said
+    }
+
+    /// Another request came; whether the answer was given before.
+    fn more_came(&self) -> bool {
+        let mut state = self.state();
+        state.more = true;
+        state.said
+    }
+
+    /// Answers, unless that was done; whether who waits has to be woken.
+    fn say(&self, body: &Bytes, retry_after: Option<Duration>) -> bool {
+        let mut state = self.state();
+        if !std::mem::replace(&mut state.said, true) {
             let (head, rest) = self.head.with(body, retry_after);
-            self.pipe.put(head);
+            state.more |= !self.pipe.put(head);
             if !rest.is_empty() {
-                self.pipe.put(rest);
+                state.more |= !self.pipe.put(rest);
             }
         }
+        state.more
     }
 }
 
@@ -196,8 +218,7 @@ impl Outlet for Slot {
         if chunk.messages > self.limit {
             return Then::Leaves;
         }
-        self.say(&chunk.bytes, None);
-        Then::Ends
+        if self.say(&chunk.bytes, None) { Then::Leaves } else { Then::Ends }
     }
 
     fn beat(&self, _: &Bytes) -> Then {

@@ -177,3 +177,25 @@ async fn requests_behind_a_long_poll_are_answered_after_it() {
     assert!(got[heads[1]..heads[2]].contains("\"status\":\"ok\""), "{got}");
     assert!(got[heads[2]..].contains("\"body\":\"first\"") && got[heads[2]..].contains("connection: close"), "{got}");
 }
+
+#[tokio::test]
+async fn an_answer_larger_than_the_buffers_comes_whole_and_the_connection_goes_on() {
+    let baro = Baro::start().await;
+    let mut stream = TcpStream::connect(baro.address).await.unwrap();
+    stream.write_all(b"GET /c/a?wait=50 HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    while baro.here("a").await == 0 {}
+    // Quotes are two bytes in JSON: more than both kernels hold while nobody reads.
+    baro.say("a", &"\"".repeat(1_000_000)).await;
+    let mut got = Vec::new();
+    let mut chunk = vec![0; 100_000];
+    while !got.ends_with(b"\"missed\":[]}") {
+        let read = soon(stream.read(&mut chunk)).await.unwrap();
+        assert!(read > 0, "it ended after {} bytes", got.len());
+        got.extend_from_slice(&chunk[..read]);
+    }
+    assert!(got.len() > 2_000_000);
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut rest = String::new();
+    soon(stream.read_to_string(&mut rest)).await.unwrap();
+    assert!(rest.contains("\"status\":\"ok\""), "{rest}");
+}
