@@ -18,6 +18,8 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 const RATIOS: [Row; 4] = [Row::Ws4, Row::WsCpu, Row::SseCpu, Row::PollMost];
 /// Rows whose bytes are watched.
 const BYTES: [Row; 2] = [Row::WsIdle, Row::SseIdle];
+/// A share above this counts as this: beyond it, it wavers with how publishers and slices of readers fall together.
+const ENOUGH: f64 = 2.0;
 /// How much of what it was is still no alarm.
 const HALF: f64 = 0.5;
 /// Growth of an idle connection that is still no alarm.
@@ -84,7 +86,7 @@ async fn look(setup: &Setup) -> Result<Known> {
             let baro = value(setup, row, Kind::Baro, effort).await?;
             shares.push(row.share(baro, value(setup, row, Kind::Floor, effort).await?));
         }
-        now.of_the_floor.extend(median(shares).map(|share| (row.name(), share)));
+        now.of_the_floor.extend(median(shares).map(|share| (row.name(), share.min(ENOUGH))));
     }
     for row in BYTES {
         now.bytes.insert(row.name(), value(setup, row, Kind::Baro, effort).await?);
