@@ -23,7 +23,7 @@ const ENOUGH: f64 = 2.0;
 /// How much of what it was is still no alarm.
 const HALF: f64 = 0.5;
 /// Growth of an idle connection that is still no alarm.
-const GROWTH: f64 = 1.25;
+const GROWTH: f64 = 1.3;
 const ROUNDS: usize = 3;
 
 /// Options of `guard`.
@@ -78,7 +78,7 @@ pub(crate) async fn run(setup: &Setup, options: &Options) -> Result<()> {
 }
 
 async fn look(setup: &Setup) -> Result<Known> {
-    let effort = Effort { seconds: 0.7, idle: 5_000, readers: None, size: 128 };
+    let effort = Effort { seconds: 0.7, idle: 10_000, readers: None, size: 128 };
     let mut now = Known::default();
     for row in RATIOS {
         let mut shares = Vec::new();
@@ -89,7 +89,12 @@ async fn look(setup: &Setup) -> Result<Known> {
         now.of_the_floor.extend(median(shares).map(|share| (row.name(), share.min(ENOUGH))));
     }
     for row in BYTES {
-        now.bytes.insert(row.name(), value(setup, row, Kind::Baro, effort).await?);
+        // The least of some: what an allocator happens to keep of the connecting comes on top, now more, now less.
+        let mut least = f64::MAX;
+        for _ in 0..ROUNDS {
+            least = least.min(value(setup, row, Kind::Baro, effort).await?);
+        }
+        now.bytes.insert(row.name(), least);
     }
     Ok(now)
 }
