@@ -2,9 +2,10 @@
 
 use crate::{
     http::publish_all,
+    load::room_for,
     reader::{Bookmark, open_all},
     report::{Table, mib},
-    server::{Fsync, Server, Setup, check_files},
+    server::{Fsync, Server, Setup},
 };
 use anyhow::Result;
 use clap::Args;
@@ -31,7 +32,7 @@ pub(crate) struct Options {
 }
 
 pub(crate) async fn run(setup: &Setup, options: &Options) -> Result<()> {
-    check_files(options.clients.max(WARM_UP))?;
+    room_for(options.clients.max(WARM_UP) as usize)?;
     let server = Server::start(setup, setup.folder()?, Fsync::Never).await?;
     let address = server.address();
     let alone = server.sockets()?;

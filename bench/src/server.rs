@@ -20,8 +20,6 @@ use tokio::{
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two looks at whether all clients are gone.
 const LOOK: Duration = Duration::from_millis(20);
-/// Files that each side has open beside the clients' connections, generously.
-const OTHER_FILES: u64 = 200;
 
 /// How hard an acknowledged message is on the disk: the server's `--fsync`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -180,21 +178,4 @@ fn command(setup: &Setup, folder: &Path, fsync: Fsync) -> Command {
     }
     command.env_remove("COOKIE_SECRET").env("BARO_LOG", "warn");
     command
-}
-
-/// Stops here if so many connections cannot be open at once. The server inherits the same limit.
-pub(crate) fn check_files(connections: u32) -> Result<()> {
-    let limits = fs::read_to_string("/proc/self/limits").context("the limit of open files cannot be read")?;
-    let soft = limits
-        .lines()
-        .find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next())
-        .context("the kernel tells no limit of open files")?;
-    // Anything but a number is `unlimited`.
-    let soft: u64 = soft.parse().unwrap_or(u64::MAX);
-    let needed = u64::from(connections) + OTHER_FILES;
-    ensure!(
-        soft >= needed,
-        "{connections} connections need {needed} open files, but the limit is {soft}; raise it with: ulimit -n {needed}"
-    );
-    Ok(())
 }

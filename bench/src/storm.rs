@@ -2,9 +2,10 @@
 
 use crate::{
     http::publish_all,
+    load::room_for,
     reader::{Bookmark, HALF_OPEN, Reader, open_all, open_in_turn},
     report::{Sorted, Table, mib, rate, seconds},
-    server::{Fsync, Server, Setup, check_files},
+    server::{Fsync, Server, Setup},
 };
 use anyhow::{Context, Result, ensure};
 use clap::Args;
@@ -53,7 +54,7 @@ struct Back {
 }
 
 pub(crate) async fn run(setup: &Setup, options: &Options) -> Result<()> {
-    check_files(options.clients)?;
+    room_for(options.clients as usize)?;
     let server = Server::start(setup, setup.folder()?, options.fsync).await?;
     let address = server.address();
     let missed = u64::from(options.missed);

@@ -8,7 +8,10 @@ use super::{
     rows::number,
     table::median,
 };
-use crate::peers::{Kind, Setup};
+use crate::{
+    load::most_connections,
+    peers::{Kind, Setup},
+};
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -78,7 +81,7 @@ pub(crate) async fn run(setup: &Setup, options: &Options) -> Result<()> {
 }
 
 async fn look(setup: &Setup) -> Result<Known> {
-    let effort = Effort { seconds: 0.7, idle: 10_000, readers: None, size: 128 };
+    let effort = Effort { seconds: 0.7, idle: most_connections().min(10_000), readers: None, size: 128 };
     let mut now = Known::default();
     for row in RATIOS {
         let mut shares = Vec::new();

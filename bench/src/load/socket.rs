@@ -30,6 +30,12 @@ pub(crate) fn connect(address: SocketAddr, index: usize) -> Result<TcpStream> {
     Ok(TcpStream::from_std(socket.into()))
 }
 
+/// Connections the system lets this process have, and a server it starts.
+pub(crate) fn most() -> usize {
+    let allowed = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    usize::try_from(allowed.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX)
+}
+
 /// Lets this process, and servers it starts, have so many connections; says what to do if the system forbids it.
 pub(crate) fn room_for(connections: usize) -> Result<()> {
     let needed = connections as u64 + OTHER_FILES;

@@ -1,8 +1,7 @@
 //! The servers that are built here: Baro, the floor, plain axum.
 
-use super::{Kind, Peer, Poll, Post, Routes, Setup, Skipped, pinned, start_listening};
+use super::{Kind, Peer, Poll, Post, Routes, Setup, Skipped, pinned, process, start_listening};
 use anyhow::{Context, Result};
-use tempfile::TempDir;
 use tokio::process::Command;
 
 /// Starts one of them.
@@ -55,7 +54,7 @@ async fn start_baro(kind: Kind, setup: &Setup) -> Result<Result<Peer, Skipped>> 
             setup.baro.display()
         ))));
     }
-    let folder = folder_in(setup)?;
+    let folder = process::folder(setup)?;
     let mut command = pinned(setup, &setup.baro);
     command.args(["--listen", "127.0.0.1:0", "--no-machine-channel", "--data"]).arg(folder.path().join("data"));
     match kind {
@@ -69,14 +68,6 @@ async fn start_baro(kind: Kind, setup: &Setup) -> Result<Result<Peer, Skipped>> 
     let pids = vec![started.pid()?];
     let routes = baro_routes();
     Ok(Ok(Peer { name: kind.name(), address, pids, routes, children: vec![started], _folder: Some(folder) }))
-}
-
-/// A fresh folder for one server.
-fn folder_in(setup: &Setup) -> Result<TempDir> {
-    tempfile::Builder::new()
-        .prefix("baro-bench-")
-        .tempdir_in(&setup.dir)
-        .with_context(|| format!("no folder can be made in {}", setup.dir.display()))
 }
 
 /// Every flag has an environment twin: what is set for another server must not change this one.

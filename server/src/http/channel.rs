@@ -91,23 +91,27 @@ pub(super) async fn json(
 ) -> Result<Response, HttpError> {
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     let mut response = vary((headers, ()).into_response());
-    // The server stops: this poll ended early, and the next one is better not sent at once.
+    let body = match reading.before {
+        Some(before) => {
+            let history = app.hub.history(&channels, Until::Before(before), reading.limit).await?;
+            let cursor = history.messages.last().map_or(before, |stored| stored.message.id);
+            let (messages, missed) = (history.messages, history.missed);
+            poll::Answer { messages, cursor, more: history.more, missed }.to_json().freeze()
+        }
+        None => {
+            let poll = poll(app, asked, channels, reading).await?;
+            if poll.is_empty() && !reading.wait.is_zero() {
+                poll.wait(&mut response, app.hub.clone(), reading.wait);
+                return Ok(response);
+            }
+            poll.to_json()
+        }
+    };
+    // The server stops: the next poll is better not sent at once.
     if let Some(after) = app.hub.return_after() {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(after.as_millis().div_ceil(1000) as u64));
     }
-    if let Some(before) = reading.before {
-        let history = app.hub.history(&channels, Until::Before(before), reading.limit).await?;
-        let cursor = history.messages.last().map_or(before, |stored| stored.message.id);
-        let (messages, missed) = (history.messages, history.missed);
-        let answer = poll::Answer { messages, cursor, more: history.more, missed };
-        return Ok(response.map(|_| Body::from(answer.to_json().freeze())));
-    }
-    let poll = poll(app, asked, channels, reading).await?;
-    if poll.is_empty() && !reading.wait.is_zero() {
-        poll.wait(&mut response, app.hub.clone(), reading.wait);
-        return Ok(response);
-    }
-    Ok(response.map(|_| Body::from(poll.to_json())))
+    Ok(response.map(|_| Body::from(body)))
 }
 
 async fn poll(app: &App, asked: &Asked, channels: Vec<ChannelName>, reading: &Reading) -> Result<Poll, HttpError> {

@@ -12,14 +12,8 @@ use axum::{
 
 /// What kind of answer a request wants, by its `Accept` headers.
 pub(super) fn accepted(headers: &HeaderMap) -> Answer {
-    let mut all = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    match (all.next(), all.next()) {
-        (first, None) => wire::headers::accept(first.unwrap_or_default()),
-        (first, second) => {
-            let listed: Vec<_> = first.into_iter().chain(second).chain(all).collect();
-            wire::headers::accept(&listed.join(","))
-        }
-    }
+    let all: Vec<_> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    wire::headers::accept(&all.join(","))
 }
 
 /// Whether the request asks to become a WebSocket.

@@ -5,9 +5,10 @@ use crate::{
     engine::{ReadError, Stored},
     hub::{Chunk, Delivery, Form, Hub, Outlet, Subscription, Then, Way},
     limits::ANSWER_BYTES,
+    session::Refusal,
 };
-use app::wire::{Frame, Id, Missed};
-use axum::response::Response;
+use app::wire::{ErrorBody, ErrorDetail, Frame, Id, Missed};
+use axum::{http::StatusCode, response::Response};
 use bytes::{BufMut, Bytes, BytesMut};
 use std::{
     pin::{Pin, pin},
@@ -98,12 +99,17 @@ impl Poll {
         // Over when the server stops, the time is over, or the next request is there.
         while self.one_push(&way, &slot, &mut line, over.as_mut()).await? && !slot.has_said() {
             // What was to be pushed was more than was asked for.
-            if self.gather().await.is_err() || !self.is_empty() {
-                break;
+            match self.gather().await {
+                Ok(()) if self.is_empty() => {}
+                Ok(()) => break,
+                Err(error) => {
+                    slot.fail(error);
+                    break;
+                }
             }
         }
         if !slot.has_said() {
-            slot.say(&self.to_json(), hub.return_after());
+            slot.say(&slot.head, &self.to_json(), hub.return_after());
         }
         line.pipe.drain().await?;
         if line.head.closes {
@@ -199,16 +205,26 @@ impl Slot {
     }
 
     /// Answers, unless that was done; whether who waits has to be woken.
-    fn say(&self, body: &Bytes, retry_after: Option<Duration>) -> bool {
+    fn say(&self, head: &Head, body: &Bytes, retry_after: Option<Duration>) -> bool {
         let mut state = self.state();
         if !std::mem::replace(&mut state.said, true) {
-            let (head, rest) = self.head.with(body, retry_after);
+            let (head, rest) = head.with(body, retry_after);
             state.more |= !self.pipe.put(head);
             if !rest.is_empty() {
                 state.more |= !self.pipe.put(rest);
             }
         }
         state.more
+    }
+
+    /// Says that the store cannot be read, as an answer that is not put off does.
+    fn fail(&self, error: ReadError) {
+        tracing::error!(%error, "a poll had to be let go");
+        let Refusal { code, message, last } = error.into();
+        let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = ErrorBody { error: ErrorDetail { code, message, last } };
+        let body = serde_json::to_vec(&body).expect("an error is JSON");
+        self.say(&self.head.failed(status), &body.into(), None);
     }
 }
 
@@ -218,7 +234,7 @@ impl Outlet for Slot {
         if chunk.messages > self.limit {
             return Then::Leaves;
         }
-        if self.say(&chunk.bytes, None) { Then::Leaves } else { Then::Ends }
+        if self.say(&self.head, &chunk.bytes, None) { Then::Leaves } else { Then::Ends }
     }
 
     fn beat(&self, _: &Bytes) -> Then {

@@ -1,6 +1,9 @@
 use super::{Gone, Pipe};
 use crate::{clock, limits::HTTP_BUFFER};
-use axum::{http::header, response::Response};
+use axum::{
+    http::{StatusCode, header},
+    response::Response,
+};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::future::BoxFuture;
 use std::{
@@ -42,7 +45,8 @@ impl Line {
 /// The head of an answer (RFC 9112, sections 4 and 5), but for what is known only when it is sent.
 #[derive(Clone, Debug)]
 pub struct Head {
-    begin: Bytes,
+    status: StatusCode,
+    fields: Bytes,
     /// The connection ends with the answer.
     pub(super) closes: bool,
 }
@@ -50,18 +54,19 @@ pub struct Head {
 impl Head {
     /// Of an answer. Not its length: axum says 0, and what comes is the transport's.
     pub fn of(response: &Response, closes: bool) -> Self {
-        let mut begin = BytesMut::with_capacity(512);
-        let status = response.status();
-        for part in ["HTTP/1.1 ", status.as_str(), " ", status.canonical_reason().unwrap_or_default(), "\r\n"] {
-            begin.put(part.as_bytes());
-        }
+        let mut fields = BytesMut::with_capacity(512);
         for (name, value) in response.headers().iter().filter(|(name, _)| *name != header::CONTENT_LENGTH) {
-            begin.put(name.as_str().as_bytes());
-            begin.put(&b": "[..]);
-            begin.put(value.as_bytes());
-            begin.put(&b"\r\n"[..]);
+            fields.put(name.as_str().as_bytes());
+            fields.put(&b": "[..]);
+            fields.put(value.as_bytes());
+            fields.put(&b"\r\n"[..]);
         }
-        Self { begin: begin.freeze(), closes }
+        Self { status: response.status(), fields: fields.freeze(), closes }
+    }
+
+    /// The same with another status: what was to be said cannot be.
+    pub(super) fn failed(&self, status: StatusCode) -> Self {
+        Self { status, ..self.clone() }
     }
 
     /// Of a stream, which ends with its connection or tells its own end.
@@ -88,8 +93,12 @@ impl Head {
 
     fn dated(&self, room: usize) -> BytesMut {
         let now = UNIX_EPOCH + Duration::from_millis(u64::try_from(clock::now().0).unwrap_or_default());
-        let mut out = BytesMut::with_capacity(self.begin.len() + room + 128);
-        out.put(&self.begin[..]);
+        let mut out = BytesMut::with_capacity(self.fields.len() + room + 160);
+        let reason = self.status.canonical_reason().unwrap_or_default();
+        for part in ["HTTP/1.1 ", self.status.as_str(), " ", reason, "\r\n"] {
+            out.put(part.as_bytes());
+        }
+        out.put(&self.fields[..]);
         let _ = write!((&mut out).writer(), "date: {}\r\n", httpdate::HttpDate::from(now));
         out
     }
@@ -133,5 +142,25 @@ impl Takeover {
     pub fn of(response: &mut Response) -> Option<Run> {
         let Self(run) = response.extensions_mut().remove()?;
         run.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::response::IntoResponse;
+
+    #[test]
+    fn a_head_says_what_is_known_only_at_the_end() {
+        let response = ([(header::VARY, "Accept"), (header::CONTENT_LENGTH, "0")], ()).into_response();
+        let body = Bytes::from_static(b"{}");
+        let (whole, rest) = Head::of(&response, true).with(&body, Some(Duration::from_millis(1200)));
+        let text = std::str::from_utf8(&whole).unwrap();
+        assert!(rest.is_empty() && text.starts_with("HTTP/1.1 200 OK\r\nvary: Accept\r\ndate: "), "{text}");
+        assert!(text.ends_with("content-length: 2\r\nretry-after: 2\r\nconnection: close\r\n\r\n{}"), "{text}");
+        let failed = Head::of(&response, false).failed(StatusCode::INTERNAL_SERVER_ERROR);
+        let (whole, rest) = failed.with(&Bytes::from(vec![b'x'; COPIED + 1]), None);
+        assert!(whole.starts_with(b"HTTP/1.1 500 Internal Server Error\r\nvary: Accept\r\n"));
+        assert_eq!(rest.len(), COPIED + 1, "a large body is not copied");
     }
 }
