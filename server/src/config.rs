@@ -6,7 +6,7 @@ use crate::{
 };
 use app::wire::limits::MAX_MESSAGE_BYTES;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 /// A channel is a URL: watch it, talk in it, curl to it.
 #[derive(Debug, Parser)]
@@ -79,9 +79,48 @@ pub struct Serve {
     /// Seconds a stop may take. Every client is told to come back within as many, each at another moment.
     #[arg(long, env = "BARO_DRAIN", default_value_t = DRAIN_SECONDS)]
     pub drain: u64,
+    /// Where Socket.IO clients come in: the same as their option `path`.
+    #[arg(long = "socketio-path", env = "BARO_SOCKETIO_PATH", default_value = "/socket.io/")]
+    pub socketio_path: SocketIoPath,
+    /// Say back what the official test suites of Engine.IO and Socket.IO say, instead of serving channels there.
+    #[arg(long = "socketio-suites", hide = true)]
+    pub socketio_suites: bool,
     /// Do not publish this computer's load into the channel `this-machine`.
     #[arg(long, env = "BARO_NO_MACHINE_CHANNEL")]
     pub no_machine_channel: bool,
+}
+
+/// A path of its own, without the slash at its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SocketIoPath(String);
+
+/// A path at which Socket.IO cannot live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a path such as /socket.io/ or /chat/io: letters, digits, '-', '_', '.' and '/', and none of Baro's own")]
+pub struct NoPath;
+
+/// First parts of paths that are Baro's.
+const OWN_PATHS: [&str; 11] =
+    ["c", "favicon.svg", "healthz", "lab", "lang", "live", "metrics", "name", "open", "pkg", "status"];
+
+impl SocketIoPath {
+    /// The path.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for SocketIoPath {
+    type Err = NoPath;
+
+    fn from_str(text: &str) -> Result<Self, NoPath> {
+        let path = text.strip_suffix('/').unwrap_or(text);
+        let mut parts = path.strip_prefix('/').ok_or(NoPath)?.split('/');
+        let is_part =
+            |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        let ours = parts.clone().next().is_none_or(|first| OWN_PATHS.contains(&first));
+        if ours || !parts.all(is_part) { Err(NoPath) } else { Ok(Self(path.to_owned())) }
+    }
 }
 
 /// What is kept of the messages; the oldest go first, and whoever missed them is told.
@@ -161,4 +200,19 @@ pub struct TailOptions {
     /// The server.
     #[command(flatten)]
     pub server: Server,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_socket_io_may_live() {
+        for (text, path) in [("/socket.io/", "/socket.io"), ("/socket.io", "/socket.io"), ("/chat/io/", "/chat/io")] {
+            assert_eq!(text.parse(), Ok(SocketIoPath(path.into())));
+        }
+        for text in ["", "/", "socket.io", "//", "/a//b", "/c/io", "/live", "/a b", "/온실", "/a?b"] {
+            assert_eq!(text.parse::<SocketIoPath>(), Err(NoPath), "{text}");
+        }
+    }
 }

@@ -32,6 +32,7 @@ use limits::OTHER_FILES;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, task::JoinHandle};
+use transport::socket_io::SocketIo;
 
 /// A server that runs.
 pub struct Running {
@@ -76,6 +77,12 @@ pub async fn run(options: Serve) -> anyhow::Result<Running> {
         visitors: Arc::new(visitors),
         origins: Arc::new(Origins::new(&options.allow_origin, address)),
         max_message: options.max_message,
+        socket_io: if options.socketio_suites {
+            SocketIo::echoes(options.connections).into()
+        } else {
+            let (path, max, sessions) = (&options.socketio_path, options.max_message, options.connections);
+            vec![SocketIo::new(path.as_str(), hub.clone(), max, sessions)]
+        },
         leptos: leptos_options(address),
     });
     make_room(options.connections);

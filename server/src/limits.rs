@@ -60,6 +60,22 @@ pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
 pub(crate) const SILENCE: Duration = Duration::from_secs(60);
 /// Publishes of one connection that wait for their acknowledgement.
 pub(crate) const PUBLISHES_IN_FLIGHT: usize = 64;
+/// Events of one Socket.IO connection that are taken in before the first of them is handled: past it, it is not read.
+pub(crate) const EVENTS_IN_FLIGHT: usize = 64;
+/// Packets of one Socket.IO connection that Engine.IO is given before it has sent them: it drops what does not fit.
+pub(crate) const OUTBOUND_PACKETS: usize = 64;
+/// Bytes of them (at least one packet): what a client that does not read holds.
+pub(crate) const OUTBOUND_BYTES: usize = 256 * 1024;
+/// Namespaces of one Socket.IO connection.
+pub(crate) const NAMESPACES: usize = 64;
+/// Bytes of a namespace: the longest channel name, percent-encoded.
+pub(crate) const NAMESPACE_BYTES: usize = 1024;
+/// A Socket.IO client is asked this often whether it is there.
+pub(crate) const ENGINE_PING: Duration = Duration::from_secs(20);
+/// It has so long to answer, and to read what was sent before the question: with [`ENGINE_PING`] it makes [`SILENCE`].
+pub(crate) const ENGINE_PONG: Duration = Duration::from_secs(40);
+/// A session that was to go over to a WebSocket has so long for it.
+pub(crate) const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections at once (`--connections`): each costs a socket.
 pub(crate) const CONNECTIONS: u32 = 20_000;
 /// File descriptors beside those of connections: the store, the runtime, standard streams.

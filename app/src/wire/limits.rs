@@ -28,3 +28,5 @@ pub const TYPING_SECONDS: u64 = 6;
 pub const PRESENCE_NAMES: usize = 100;
 /// `behind` counts up to here; beyond it the number means "at least". Bounds the counting.
 pub const BEHIND_MOST: u32 = 10_000;
+/// Binary attachments of one Socket.IO packet; a message is one of them.
+pub const ATTACHMENTS: usize = 8;

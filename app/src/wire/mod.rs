@@ -6,6 +6,7 @@
 //! - [`Frame`]: what a server sends; [`Command`]: what a client sends on `/live`.
 //! - [`ErrorCode`] and [`CloseCode`]: the one list of what can go wrong.
 //! - [`Reading`]: what a reader asked for in its query; [`headers`]: what headers say.
+//! - [`socket_io`]: packets of the Socket.IO protocol.
 //! - [`limits`]: every bound, with what it protects.
 
 mod body;
@@ -19,6 +20,7 @@ pub mod limits;
 mod message;
 mod name;
 mod reading;
+pub mod socket_io;
 mod time;
 
 pub use body::{Body, BodyError, ContentKind, MediaType};

@@ -10,6 +10,7 @@ mod origin;
 mod params;
 mod publish;
 mod serve;
+mod socket_io;
 mod visitor;
 
 pub use error::HttpError;
@@ -19,7 +20,7 @@ pub use origin::host_of;
 pub use serve::serve;
 pub use visitor::Visitors;
 
-use crate::{hub::Hub, web};
+use crate::{hub::Hub, transport::socket_io::SocketIo, web};
 use axum::{
     Router,
     extract::Request,
@@ -44,6 +45,8 @@ pub struct Parts {
     pub origins: Arc<Origins>,
     /// Largest body in bytes.
     pub max_message: usize,
+    /// Where Socket.IO clients come in.
+    pub socket_io: Vec<SocketIo>,
     /// What pages are rendered with.
     pub leptos: leptos::prelude::LeptosOptions,
 }
@@ -82,18 +85,23 @@ fn router(app: App) -> Router {
 /// Answers a request: what all of them go through, and then its path. Not as layers of the router: each would be two
 /// allocations.
 async fn respond(app: App, router: Router, request: Request) -> Response {
-    let mut response = match app.origins.check(&request) {
+    let socket_io = app.socket_io.iter().position(|at| at.is_at(request.uri().path()));
+    let mut response = match app.origins.check(&request, socket_io.is_some()) {
         Err(refusal) => refusal.into_response(),
-        Ok(None) => route(router, request).await,
+        Ok(None) => route(&app, router, socket_io, request).await,
         Ok(Some(origin)) if request.method() == Method::OPTIONS => origin::cors(().into_response(), origin),
-        Ok(Some(origin)) => origin::cors(route(router, request).await, origin),
+        Ok(Some(origin)) => origin::cors(route(&app, router, socket_io, request).await, origin),
     };
     harden(response.headers_mut());
     response
 }
 
-async fn route(mut router: Router, request: Request) -> Response {
-    router.call(request).await.unwrap_or_else(|never| match never {})
+async fn route(app: &App, mut router: Router, socket_io: Option<usize>, request: Request) -> Response {
+    match socket_io {
+        // In a box: all other requests need no room for it.
+        Some(at) => Box::pin(socket_io::answer(app, &app.socket_io[at], request)).await.into_response(),
+        None => router.call(request).await.unwrap_or_else(|never| match never {}),
+    }
 }
 
 /// Headers that do no harm anywhere and stop browsers from guessing.

@@ -61,6 +61,11 @@ impl Asked {
         }
     }
 
+    /// Who speaks, for longer than the request lasts.
+    pub(super) fn speaker(&self) -> Speaker {
+        Speaker { visitor: self.visitor.clone(), peer: self.peer, product: user_agent(&self.headers) }
+    }
+
     /// The value of a cookie.
     pub fn cookie(&self, name: &str) -> Option<&str> {
         cookie(&self.headers, name)
@@ -72,6 +77,23 @@ impl Asked {
             Some("ko") => Lang::Ko,
             Some("en") => Lang::En,
             _ => accept_language(&self.headers),
+        }
+    }
+}
+
+/// Who speaks on a connection that outlives the request that opened it.
+pub(super) struct Speaker {
+    visitor: Option<Visitor>,
+    peer: Peer,
+    product: String,
+}
+
+impl Speaker {
+    /// See [`Asked::sender`].
+    pub(super) fn sender(&self, app: &App, name: Option<String>) -> Sender {
+        match (&self.visitor, name) {
+            (Some(visitor), None) => visitor.sender(),
+            (_, name) => app.visitors.program(self.peer, name.unwrap_or_else(|| self.product.clone())),
         }
     }
 }

@@ -46,8 +46,9 @@ impl Origins {
     }
 
     /// Refuses foreign pages: on everything that changes something, and on every upgrade and stream. Programs send
-    /// no `Origin` and pass. The origin, if its pages may read the answer.
-    pub(super) fn check(&self, request: &Request) -> Result<Option<HeaderValue>, HttpError> {
+    /// no `Origin` and pass. A request of Socket.IO speaks in every method (`speaks`). The origin, if its pages may read
+    /// the answer.
+    pub(super) fn check(&self, request: &Request, speaks: bool) -> Result<Option<HeaderValue>, HttpError> {
         let host = host(request.headers(), request.uri());
         if host.is_some_and(|host| !self.allows_host(host)) {
             let message =
@@ -58,7 +59,7 @@ impl Origins {
         let text = origin.to_str().unwrap_or("null");
         let same = host.is_some_and(|host| same_origin(text, host));
         let allowed = self.allows(text);
-        if !same && !allowed && must_be_ours(request) {
+        if !same && !allowed && (speaks || must_be_ours(request)) {
             let message = format!("pages of {text} may not do this here; the server's --allow-origin can allow them");
             return Err(HttpError::new(ErrorCode::ForbiddenOrigin, message));
         }

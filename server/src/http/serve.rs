@@ -1,7 +1,7 @@
 //! The accept loop: hyper, with bounds on time and memory that `axum::serve` does not have.
 
 use super::{App, handle::handle, router};
-use crate::transport::Pipe;
+use crate::transport::{Pipe, socket_io::SocketIo};
 use std::{
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
@@ -49,5 +49,6 @@ pub async fn serve(listener: TcpListener, app: App, connections: u32, drain: Dur
         }
     }
     drop(listener);
+    app.socket_io.iter().for_each(SocketIo::stop);
     let _ = tokio::time::timeout(drain, places.acquire_many(connections)).await;
 }

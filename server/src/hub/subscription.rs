@@ -101,6 +101,11 @@ impl Subscription {
         self
     }
 
+    /// Whether it listens to anything.
+    pub fn has_channels(&self) -> bool {
+        !self.channels.is_empty()
+    }
+
     /// Where the reader is: everything up to here was handed out, or pushed.
     pub fn cursor(&self) -> Id {
         let place = match &self.state {

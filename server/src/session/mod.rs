@@ -211,15 +211,12 @@ impl Session {
                 }
             }
             Command::Typing { reference, channel, on } => match channel.parse::<ChannelName>() {
-                Ok(channel) => {
-                    self.hub.typing(&channel, &self.author, on);
-                    Some(Frame::Ack(Ack { reference, ..Ack::default() }))
-                }
+                Ok(channel) => Some(self.typing(&channel, on, reference)),
                 Err(error) => Some(Refusal::from(error).frame(reference)),
             },
             Command::Subscribe { reference, channels } => match channel_set(channels.iter().map(String::as_str)) {
                 Ok(channels) => {
-                    let cursor = Some(self.subscription.replace(channels));
+                    let cursor = Some(self.replace(channels));
                     Some(Frame::Ack(Ack { reference, cursor, ..Ack::default() }))
                 }
                 Err(refusal) => Some(refusal.frame(reference)),
@@ -227,7 +224,35 @@ impl Session {
         }
     }
 
-    fn publish(
+    /// The author writes in a channel, or does so no more.
+    pub fn typing(&mut self, channel: &ChannelName, on: bool, reference: Option<Ref>) -> Frame {
+        self.hub.typing(channel, &self.author, on);
+        Frame::Ack(Ack { reference, ..Ack::default() })
+    }
+
+    /// Whether it listens to anything.
+    pub fn has_channels(&self) -> bool {
+        self.subscription.has_channels()
+    }
+
+    /// Listens to other channels, from the cursor this returns on.
+    pub fn replace(&mut self, channels: Vec<ChannelName>) -> Id {
+        self.subscription.replace(channels)
+    }
+
+    /// Listens to something else, from wherever that begins.
+    pub fn begin_again(&mut self, subscription: Subscription) -> Id {
+        self.subscription = subscription.attended_by(Arc::clone(&self.author)).with_presence();
+        self.subscription.cursor()
+    }
+
+    /// The answer to a command that changed what it listens to.
+    pub fn subscribed(cursor: Id, reference: Ref) -> Frame {
+        Frame::Ack(Ack { reference: Some(reference), cursor: Some(cursor), ..Ack::default() })
+    }
+
+    /// Publishes; a refusal that needs no waiting comes at once, the acknowledgement or none by [`Session::next`].
+    pub fn publish(
         &mut self,
         channel: ChannelName,
         body: Body,

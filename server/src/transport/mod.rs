@@ -1,10 +1,11 @@
-//! Bytes to frames and back, nothing else: WebSocket, SSE, and the JSON answers of polls.
+//! Bytes to frames and back, nothing else: WebSocket, SSE, Socket.IO, and the JSON answers of polls.
 
 mod assembler;
 mod guarded;
 mod pipe;
 pub mod poll;
 mod pulse;
+pub mod socket_io;
 pub mod sse;
 mod takeover;
 pub mod websocket;

@@ -72,14 +72,19 @@ impl Handshake {
         Ok(Self { accept })
     }
 
-    /// Answers it. The session's subscription is registered already.
-    pub fn accept(self, hub: Hub, session: Session, format: Format, announce: bool) -> Response {
+    /// The answer: from there on the connection is a WebSocket.
+    pub fn answer(self) -> Response {
         let headers = [
             (header::CONNECTION, HeaderValue::from_static("upgrade")),
             (header::UPGRADE, HeaderValue::from_static("websocket")),
             (header::SEC_WEBSOCKET_ACCEPT, self.accept),
         ];
-        let mut response = (StatusCode::SWITCHING_PROTOCOLS, headers).into_response();
+        (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
+    }
+
+    /// Answers it. The session's subscription is registered already.
+    pub fn accept(self, hub: Hub, session: Session, format: Format, announce: bool) -> Response {
+        let mut response = self.answer();
         Takeover::stream(&mut response, move |Line { pipe, received, .. }| {
             pipe.expect_answers();
             // Room above the limit, so that a frame just too large is answered and not cut off.

@@ -1,0 +1,153 @@
+use crate::{
+    limits::EVENTS_IN_FLIGHT,
+    transport::{Guarded, Pipe},
+};
+use app::wire::Sender;
+use bytes::Bytes;
+use futures::task::AtomicWaker;
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::{Notify, OwnedSemaphorePermit},
+};
+
+/// Who speaks, by the request that opened the connection and the name it gives itself.
+pub type Introduce = Arc<dyn Fn(Option<String>) -> Sender + Send + Sync>;
+
+/// Where a connection's bytes come in and go out: Engine.IO's queues have bounds only because both ends wait here.
+pub(super) struct Edge {
+    /// Events that were taken in and are not handled yet.
+    queued: AtomicUsize,
+    /// Whoever reads the WebSocket while there is no room for more.
+    reader: AtomicWaker,
+    /// Something went out, or was handled: look again.
+    moved: Notify,
+    introduce: Introduce,
+    /// One of the sessions there may be: between two polls one has no connection to be counted by.
+    _place: OwnedSemaphorePermit,
+}
+
+impl Edge {
+    pub(super) fn new(introduce: Introduce, place: OwnedSemaphorePermit) -> Arc<Self> {
+        Arc::new(Self {
+            queued: AtomicUsize::new(0),
+            reader: AtomicWaker::new(),
+            moved: Notify::new(),
+            introduce,
+            _place: place,
+        })
+    }
+
+    /// Who speaks under this name, or without one.
+    pub(super) fn sender(&self, name: Option<String>) -> Sender {
+        (self.introduce)(name)
+    }
+
+    /// An event was taken in.
+    pub(super) fn taken(&self) {
+        self.queued.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// An event was handled.
+    pub(super) fn handled(&self) {
+        if self.queued.fetch_sub(1, Ordering::AcqRel) == EVENTS_IN_FLIGHT {
+            self.reader.wake();
+            self.moved.notify_waiters();
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.queued.load(Ordering::Acquire) < EVENTS_IN_FLIGHT
+    }
+
+    /// Something went out.
+    pub(super) fn went_out(&self) {
+        self.moved.notify_waiters();
+    }
+
+    /// Waits until `done` says so; it is asked again whenever something moved.
+    pub(super) async fn until(&self, mut done: impl FnMut() -> bool) {
+        loop {
+            let mut moved = std::pin::pin!(self.moved.notified());
+            // Listening before looking: what moves in between is not missed.
+            moved.as_mut().enable();
+            if done() {
+                return;
+            }
+            moved.await;
+        }
+    }
+
+    /// Waits until another event may be taken in.
+    pub(super) async fn room(&self) {
+        self.until(|| self.has_room()).await;
+    }
+}
+
+/// A connection as Engine.IO's WebSocket sees it: it is read only while there is room for what comes, and whoever waits
+/// for what goes out is told. What one read brings is at most its read buffer.
+pub(super) struct Watched {
+    guarded: Guarded,
+    edge: Arc<Edge>,
+    /// Called when the connection goes.
+    farewell: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl Watched {
+    pub(super) fn new(
+        pipe: Arc<Pipe>,
+        received: Bytes,
+        edge: Arc<Edge>,
+        farewell: Option<Box<dyn FnOnce() + Send>>,
+    ) -> Self {
+        Self { guarded: Guarded::new(pipe, received), edge, farewell }
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.edge.went_out();
+        if let Some(farewell) = self.farewell.take() {
+            farewell();
+        }
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.edge.has_room() {
+            self.edge.reader.register(cx.waker());
+            // It may have become free before the waker was there.
+            if !self.edge.has_room() {
+                return Poll::Pending;
+            }
+        }
+        Pin::new(&mut self.guarded).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.guarded).poll_write(cx, buf));
+        self.edge.went_out();
+        Poll::Ready(written)
+    }
+
+    /// Engine.IO flushes when its queue is empty.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.edge.went_out();
+        Pin::new(&mut self.guarded).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.guarded).poll_shutdown(cx)
+    }
+}

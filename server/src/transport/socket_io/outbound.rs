@@ -1,0 +1,149 @@
+use super::{Gone, edge::Edge};
+use crate::limits::{OUTBOUND_BYTES, OUTBOUND_PACKETS};
+use bytes::Bytes;
+use engineioxide::{DisconnectReason, Socket, Str, TransportType};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+/// What goes out as one packet of Engine.IO.
+#[derive(Debug)]
+pub(super) enum Out {
+    /// Text.
+    Text(String),
+    /// Bytes.
+    Binary(Bytes),
+}
+
+impl Out {
+    fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(bytes) => bytes.len(),
+        }
+    }
+}
+
+/// What a connection has to say. Engine.IO's own queue drops what does not fit and does not say when there is room: it
+/// gets no more than a window of packets, and the next ones when it has sent those.
+pub(super) struct Outbound {
+    socket: Weak<Socket<()>>,
+    edge: Arc<Edge>,
+    state: Mutex<Window>,
+}
+
+#[derive(Default)]
+struct Window {
+    /// What Engine.IO did not get yet. Bounded: whoever has something here gets no more pushed than one chunk.
+    waiting: VecDeque<Out>,
+    /// What it got since its queue was last seen empty enough.
+    packets: usize,
+    bytes: usize,
+}
+
+impl Outbound {
+    pub(super) fn new(socket: &Arc<Socket<()>>, edge: Arc<Edge>) -> Self {
+        Self { socket: Arc::downgrade(socket), edge, state: Mutex::default() }
+    }
+
+    pub(super) fn edge(&self) -> &Arc<Edge> {
+        &self.edge
+    }
+
+    fn state(&self) -> MutexGuard<'_, Window> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn socket(&self) -> Result<Arc<Socket<()>>, Gone> {
+        self.socket.upgrade().filter(|socket| !socket.is_closed()).ok_or(Gone)
+    }
+
+    /// Sends what there is room for and keeps the rest; whether nothing is left.
+    pub(super) fn put(&self, all: impl IntoIterator<Item = Out>) -> bool {
+        let mut state = self.state();
+        state.waiting.extend(all);
+        // Who is gone hears of it when it drains.
+        self.socket().is_ok_and(|socket| state.flush(&socket))
+    }
+
+    /// Resolves when nothing is left to send.
+    pub(super) async fn drain(&self) -> Result<(), Gone> {
+        let mut outcome = Ok(());
+        self.edge
+            .until(|| match self.socket() {
+                Ok(socket) => self.state().flush(&socket),
+                Err(gone) => {
+                    outcome = Err(gone);
+                    true
+                }
+            })
+            .await;
+        outcome
+    }
+
+    /// Resolves when what was sent has left Engine.IO's queue, too.
+    pub(super) async fn emptied(&self) -> Result<(), Gone> {
+        self.drain().await?;
+        let queue = OUTBOUND_PACKETS + SPARE;
+        self.edge.until(|| self.socket().is_err() || self.socket().is_ok_and(|socket| has_room(&socket, queue))).await;
+        Ok(())
+    }
+
+    /// Ends the connection; a client comes back by itself.
+    pub(super) fn close(&self, reason: DisconnectReason) {
+        if let Some(socket) = self.socket.upgrade() {
+            socket.close(reason);
+        }
+    }
+}
+
+impl Outbound {
+    /// Ends the connection unless it has left this transport.
+    pub(super) fn close_if_on(&self, transport: TransportType) {
+        if self.socket.upgrade().is_some_and(|socket| socket.transport_type() == transport) {
+            self.close(DisconnectReason::TransportError);
+        }
+    }
+}
+
+/// Packets of Engine.IO's own that find room beside ours: its pings, and the one that ends a poll.
+pub(super) const SPARE: usize = 8;
+
+fn has_room(socket: &Socket<()>, packets: usize) -> bool {
+    let permits: Result<Vec<_>, _> = (0..packets).map(|_| socket.reserve()).collect();
+    permits.is_ok()
+}
+
+impl Window {
+    fn flush(&mut self, socket: &Socket<()>) -> bool {
+        while let Some(next) = self.waiting.front() {
+            let fits = self.packets < OUTBOUND_PACKETS && self.bytes + next.len() <= OUTBOUND_BYTES;
+            // One that is larger than all there may be goes alone.
+            if !fits && self.packets > 0 {
+                if !has_room(socket, OUTBOUND_PACKETS) {
+                    return false;
+                }
+                (self.packets, self.bytes) = (0, 0);
+            }
+            self.packets += 1;
+            self.bytes += next.len();
+            let sent = match self.waiting.pop_front() {
+                Some(Out::Text(text)) => socket.emit(text).map_err(|refused| Out::Text(text_of(refused.into_inner()))),
+                Some(Out::Binary(bytes)) => {
+                    socket.emit_binary(bytes).map_err(|refused| Out::Binary(refused.into_inner()))
+                }
+                None => Ok(()),
+            };
+            if let Err(refused) = sent {
+                self.waiting.push_front(refused);
+                return false;
+            }
+        }
+        true
+    }
+}
+
+fn text_of(text: Str) -> String {
+    String::from(text)
+}

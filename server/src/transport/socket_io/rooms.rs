@@ -1,0 +1,234 @@
+use super::{
+    Opened, Revision,
+    handler::{Broken, Conversation},
+    opening::{Opening, Place},
+    outbound::{Out, Outbound},
+    room::{Event, Room},
+};
+use crate::{
+    hub::Hub,
+    limits::{NAMESPACE_BYTES, NAMESPACES},
+    session::Refusal,
+};
+use app::wire::{
+    ErrorCode,
+    socket_io::{Packet, PacketKind},
+};
+use bytes::Bytes;
+use engineioxide::DisconnectReason;
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
+    time::sleep,
+};
+
+/// A client that comes into no namespace is let go after this.
+const CONNECT_WITHIN: Duration = Duration::from_secs(45);
+
+/// The namespaces of one connection: each is a session of its own, and they do not wait for each other.
+pub(super) struct Rooms {
+    pub(super) hub: Hub,
+    pub(super) max_message: usize,
+    pub(super) outbound: Arc<Outbound>,
+    pub(super) opened: Opened,
+    /// Where events go, by the namespace as the client spells it. What waits there is bounded by the connection's edge.
+    rooms: Mutex<HashMap<String, UnboundedSender<Event>>>,
+    /// Came into any.
+    joined: AtomicBool,
+    assembly: Mutex<Assembly>,
+}
+
+/// A packet whose attachments have not all come.
+#[derive(Default)]
+struct Assembly {
+    packet: Option<Packet>,
+    attachments: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+/// A connection as a conversation.
+pub(super) struct Channels(pub(super) Arc<Rooms>);
+
+impl Rooms {
+    pub(super) fn new(hub: Hub, max_message: usize, outbound: Arc<Outbound>, opened: Opened) -> Arc<Self> {
+        let this = Arc::new(Self {
+            hub,
+            max_message,
+            outbound,
+            opened,
+            rooms: Mutex::default(),
+            joined: AtomicBool::new(false),
+            assembly: Mutex::default(),
+        });
+        match this.opened.revision {
+            // The default namespace is there from the beginning ("Connection to a namespace" in revision 4).
+            Revision::Four => {
+                let connected = Packet::new(PacketKind::Connect, "/", None);
+                this.outbound.put([Out::Text(connected.to_text())]);
+            }
+            Revision::Five => {
+                let waiting = Arc::downgrade(&this);
+                tokio::spawn(async move {
+                    sleep(CONNECT_WITHIN).await;
+                    if let Some(this) = waiting.upgrade().filter(|this| !this.joined.load(Ordering::Acquire)) {
+                        this.outbound.close(DisconnectReason::TransportClose);
+                    }
+                });
+            }
+        }
+        this
+    }
+
+    fn rooms(&self) -> MutexGuard<'_, HashMap<String, UnboundedSender<Event>>> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn assembly(&self) -> MutexGuard<'_, Assembly> {
+        self.assembly.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn handle(self: &Arc<Self>, packet: Packet, attachments: Vec<Vec<u8>>) -> Result<(), Broken> {
+        match packet.kind {
+            PacketKind::Connect => self.connect(&packet),
+            PacketKind::Disconnect => {
+                self.rooms().remove(&packet.namespace);
+                Ok(())
+            }
+            PacketKind::Event | PacketKind::BinaryEvent => self.event(packet, attachments),
+            // Nothing of ours asks for an answer.
+            PacketKind::Ack | PacketKind::BinaryAck => Ok(()),
+            PacketKind::ConnectError => Err(Broken("a client sends no errors")),
+        }
+    }
+
+    fn connect(self: &Arc<Self>, packet: &Packet) -> Result<(), Broken> {
+        if packet.namespace.len() > NAMESPACE_BYTES {
+            return Err(Broken("the namespace is too long"));
+        }
+        let namespace = packet.namespace.as_str();
+        if self.rooms().contains_key(namespace) {
+            return Ok(());
+        }
+        let query = packet.query.as_deref().unwrap_or(&self.opened.query);
+        let place = Place::of(namespace);
+        let opening = Opening::read(packet.data.as_deref(), query);
+        match (place, opening) {
+            _ if self.rooms().len() >= NAMESPACES => {
+                let message = format!("one connection has at most {NAMESPACES} namespaces");
+                self.refuse(namespace, Refusal::new(ErrorCode::TooManyChannels, message));
+            }
+            (Err(refusal), _) => self.refuse_namespace(namespace, refusal),
+            (_, Err(refusal)) => self.refuse(namespace, refusal),
+            (Ok(place), Ok(opening)) => {
+                let events = self.enter(namespace);
+                tokio::spawn(Room::open(Arc::clone(self), namespace.to_owned(), place, opening, events));
+            }
+        }
+        Ok(())
+    }
+
+    fn enter(&self, namespace: &str) -> UnboundedReceiver<Event> {
+        let (sender, events) = mpsc::unbounded_channel();
+        self.rooms().insert(namespace.to_owned(), sender);
+        self.joined.store(true, Ordering::Release);
+        events
+    }
+
+    fn event(self: &Arc<Self>, packet: Packet, attachments: Vec<Vec<u8>>) -> Result<(), Broken> {
+        let namespace = packet.namespace.clone();
+        let mut room = self.rooms().get(&namespace).cloned();
+        if room.is_none() && namespace == "/" && self.opened.revision == Revision::Four {
+            // It was told it is in: its session begins when it says something.
+            let opening = Opening::read(None, &self.opened.query).map_err(|_| Broken("the query is none"))?;
+            let events = self.enter("/");
+            tokio::spawn(Room::open_silently(Arc::clone(self), opening, events));
+            room = self.rooms().get("/").cloned();
+        }
+        let room = room.ok_or(Broken("an event for a namespace the client is not in"))?;
+        self.outbound.edge().taken();
+        if room.send(Event { packet, attachments }).is_err() {
+            self.outbound.edge().handled();
+        }
+        Ok(())
+    }
+
+    /// A namespace that is none, in the words of Socket.IO's own server.
+    fn refuse_namespace(&self, namespace: &str, refusal: Refusal) {
+        self.refuse_as(namespace, "Invalid namespace", refusal);
+    }
+
+    /// Does not let a client in.
+    pub(super) fn refuse(&self, namespace: &str, refusal: Refusal) {
+        let message = refusal.message.clone();
+        self.refuse_as(namespace, &message, refusal);
+    }
+
+    fn refuse_as(&self, namespace: &str, title: &str, refusal: Refusal) {
+        let data = match self.opened.revision {
+            Revision::Four => serde_json::json!(title),
+            Revision::Five => serde_json::json!({
+                "message": title,
+                "data": {"code": refusal.code, "message": refusal.message},
+            }),
+        };
+        let error = Packet::new(PacketKind::ConnectError, namespace, Some(data.to_string()));
+        self.outbound.put([Out::Text(error.to_text())]);
+    }
+
+    /// A room is no more; whether it was the last.
+    pub(super) fn left(&self, namespace: &str) -> bool {
+        let mut rooms = self.rooms();
+        rooms.remove(namespace);
+        rooms.is_empty()
+    }
+}
+
+impl Conversation for Channels {
+    fn text(&self, text: &str) -> Result<(), Broken> {
+        let packet = Packet::parse(text).map_err(|_| Broken("no packet of Socket.IO"))?;
+        let mut assembly = self.0.assembly();
+        if assembly.packet.is_some() {
+            return Err(Broken("a packet came before the attachments of the last"));
+        }
+        if packet.attachments > 0 {
+            assembly.packet = Some(packet);
+            return Ok(());
+        }
+        drop(assembly);
+        self.0.handle(packet, Vec::new())
+    }
+
+    fn binary(&self, bytes: Bytes) -> Result<(), Broken> {
+        let mut assembly = self.0.assembly();
+        let wanted = assembly.packet.as_ref().ok_or(Broken("an attachment without a packet"))?.attachments;
+        assembly.bytes += bytes.len();
+        if assembly.bytes > self.0.opened.max_payload {
+            return Err(Broken("the attachments are too large"));
+        }
+        assembly.attachments.push(bytes.into());
+        if assembly.attachments.len() < wanted {
+            return Ok(());
+        }
+        let Assembly { packet, attachments, .. } = std::mem::take(&mut *assembly);
+        drop(assembly);
+        packet.map_or(Ok(()), |packet| self.0.handle(packet, attachments))
+    }
+
+    fn left(&self) {
+        self.0.rooms().clear();
+    }
+
+    fn stop(&self) {
+        // Rooms hear of it themselves; the last of them ends the connection.
+        if self.0.rooms().is_empty() {
+            self.0.outbound.close(DisconnectReason::ClosingServer);
+        }
+    }
+}
