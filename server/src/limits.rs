@@ -74,6 +74,8 @@ pub(crate) const NAMESPACE_BYTES: usize = 1024;
 pub(crate) const ENGINE_PING: Duration = Duration::from_secs(20);
 /// It has so long to answer, and to read what was sent before the question: with [`ENGINE_PING`] it makes [`SILENCE`].
 pub(crate) const ENGINE_PONG: Duration = Duration::from_secs(40);
+/// A poll of a session that goes over to a WebSocket waits so long before it is told that there is nothing.
+pub(crate) const UPGRADE_POLL: Duration = Duration::from_millis(100);
 /// A session that was to go over to a WebSocket has so long for it.
 pub(crate) const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections at once (`--connections`): each costs a socket.

@@ -10,9 +10,9 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -30,6 +30,10 @@ pub(super) struct Edge {
     reader: AtomicWaker,
     /// Something went out, or was handled: look again.
     moved: Notify,
+    /// A WebSocket has come for the session, and frames come through it.
+    upgrading: AtomicBool,
+    /// A poll waits for something to be said.
+    polled: AtomicBool,
     introduce: Introduce,
     /// One of the sessions there may be: between two polls one has no connection to be counted by.
     _place: OwnedSemaphorePermit,
@@ -41,6 +45,8 @@ impl Edge {
             queued: AtomicUsize::new(0),
             reader: AtomicWaker::new(),
             moved: Notify::new(),
+            upgrading: AtomicBool::new(false),
+            polled: AtomicBool::new(false),
             introduce,
             _place: place,
         })
@@ -49,6 +55,25 @@ impl Edge {
     /// Who speaks under this name, or without one.
     pub(super) fn sender(&self, name: Option<String>) -> Sender {
         (self.introduce)(name)
+    }
+
+    /// The session begins to go over to a WebSocket.
+    pub(super) fn upgrades(&self) {
+        self.upgrading.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_upgrading(&self) -> bool {
+        self.upgrading.load(Ordering::Acquire)
+    }
+
+    /// A poll waits, or does no more.
+    pub(super) fn set_polled(&self, polled: bool) {
+        self.polled.store(polled, Ordering::Release);
+        self.moved.notify_waiters();
+    }
+
+    pub(super) fn is_polled(&self) -> bool {
+        self.polled.load(Ordering::Acquire)
     }
 
     /// An event was taken in.
@@ -92,11 +117,30 @@ impl Edge {
     }
 }
 
+/// How a WebSocket that opens a session of Engine.IO 4 begins. engineioxide sends its first ping at once, not after the
+/// interval it announces: it is kept here and answered for the client, which is not heard before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beginning {
+    /// The ping has not come.
+    BeforePing,
+    /// It was kept; the answer is to be read.
+    Answering,
+    /// All is the client's.
+    Over,
+}
+
+/// A ping as a whole frame of the server, and its answer as one of a client.
+const PING: [u8; 3] = [0x81, 1, b'2'];
+const PONG: [u8; 7] = [0x81, 0x81, 0, 0, 0, 0, b'3'];
+
 /// A connection as Engine.IO's WebSocket sees it: it is read only while there is room for what comes, and whoever waits
 /// for what goes out is told. What one read brings is at most its read buffer.
 pub(super) struct Watched {
     guarded: Guarded,
     edge: Arc<Edge>,
+    beginning: Beginning,
+    /// Whoever reads before the beginning is over.
+    early: Option<Waker>,
     /// Called when the connection goes.
     farewell: Option<Box<dyn FnOnce() + Send>>,
 }
@@ -106,9 +150,10 @@ impl Watched {
         pipe: Arc<Pipe>,
         received: Bytes,
         edge: Arc<Edge>,
+        beginning: Beginning,
         farewell: Option<Box<dyn FnOnce() + Send>>,
     ) -> Self {
-        Self { guarded: Guarded::new(pipe, received), edge, farewell }
+        Self { guarded: Guarded::new(pipe, received), edge, beginning, early: None, farewell }
     }
 }
 
@@ -123,6 +168,18 @@ impl Drop for Watched {
 
 impl AsyncRead for Watched {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.beginning {
+            Beginning::BeforePing => {
+                self.early = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            Beginning::Answering => {
+                self.beginning = Beginning::Over;
+                buf.put_slice(&PONG);
+                return Poll::Ready(Ok(()));
+            }
+            Beginning::Over => {}
+        }
         if !self.edge.has_room() {
             self.edge.reader.register(cx.waker());
             // It may have become free before the waker was there.
@@ -136,6 +193,14 @@ impl AsyncRead for Watched {
 
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        // Nothing else is sent before the client is heard, so the ping comes alone.
+        if self.beginning == Beginning::BeforePing && buf.starts_with(&PING) {
+            self.beginning = Beginning::Answering;
+            if let Some(early) = self.early.take() {
+                early.wake();
+            }
+            return Poll::Ready(Ok(PING.len()));
+        }
         let written = ready!(Pin::new(&mut self.guarded).poll_write(cx, buf));
         self.edge.went_out();
         Poll::Ready(written)

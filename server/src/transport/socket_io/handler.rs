@@ -56,11 +56,18 @@ impl Handler {
         self.link(sid).map(|link| Arc::clone(link.outbound.edge()))
     }
 
-    /// The WebSocket of a connection that was to go over to it is gone. If it did not, it cannot any more, and
-    /// Engine.IO would let it wait for ever.
+    /// Whether a session is on this transport.
+    pub(super) fn is_on(&self, sid: Sid, transport: TransportType) -> bool {
+        self.link(sid).is_some_and(|link| link.outbound.is_on(transport))
+    }
+
+    /// A poll was given up, or the WebSocket of a connection that was to go over to it is gone: if it did not go over, it never will,
+    /// and Engine.IO would let it wait.
     pub(super) fn abandoned(&self, sid: Sid) {
         if let Some(link) = self.link(sid) {
-            link.outbound.close_if_on(TransportType::Polling);
+            if link.outbound.is_on(TransportType::Polling) {
+                link.outbound.close(DisconnectReason::TransportError);
+            }
         }
     }
 

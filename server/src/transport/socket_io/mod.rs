@@ -24,19 +24,20 @@ pub use edge::Introduce;
 use super::{Gone, Line, Takeover, websocket::Handshake};
 use crate::{
     hub::Hub,
-    limits::{BODY_TIMEOUT, ENGINE_PING, ENGINE_PONG, OUTBOUND_PACKETS, UPGRADE_TIMEOUT},
+    limits::{BODY_TIMEOUT, ENGINE_PING, ENGINE_PONG, OUTBOUND_PACKETS, UPGRADE_POLL, UPGRADE_TIMEOUT},
 };
 use app::wire::limits::COMMAND_OVERHEAD_BYTES;
 use axum::{
     body::Body,
-    http::{HeaderMap, Method, Request, StatusCode, Uri, header},
+    http::{HeaderMap, Method, Request, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use edge::{Edge, Watched};
-use engineioxide::{config::EngineIoConfig, service::EngineIoService, socket::Sid};
+use edge::{Beginning, Edge, Watched};
+use engineioxide::{TransportType, config::EngineIoConfig, service::EngineIoService, socket::Sid};
+use futures::poll;
 use handler::{Begin, Handler};
 use rooms::{Channels, Rooms};
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, task::Poll, time::Duration};
 use tokio::{sync::Semaphore, time::timeout};
 use tower::Service;
 
@@ -57,6 +58,11 @@ struct Opened {
     query: String,
     max_payload: usize,
 }
+
+/// Bytes of a payload that says no more than that the session ends: `1`, in Engine.IO 3 `1:1`.
+const CLOSE_BYTES: u64 = 3;
+/// Bytes of the answer that opens a session.
+const HANDSHAKE_BYTES: usize = 4096;
 
 /// Goes with the request that opens a connection.
 #[derive(Clone)]
@@ -133,43 +139,95 @@ impl SocketIo {
     /// # Errors
     /// It opens a session, and there are too many.
     pub async fn poll(&self, request: Request<Body>, introduce: Introduce) -> Result<Response, Full> {
-        let (mut parts, body) = request.into_parts();
-        let sid = sid(&parts.uri);
-        // Kept for as long as the session: nothing else of the request is needed.
-        let mut head = Request::new(());
-        *head.method_mut() = parts.method.clone();
-        *head.uri_mut() = std::mem::take(&mut parts.uri);
-        if let Some(kind) = parts.headers.remove(header::CONTENT_TYPE) {
-            head.headers_mut().insert(header::CONTENT_TYPE, kind);
-        }
-        let edge = match sid.as_deref() {
-            None if parts.method == Method::GET => {
-                let edge = self.new_edge(introduce)?;
-                head.extensions_mut().insert(Introduced(Arc::clone(&edge)));
-                Some(edge)
-            }
-            sid => sid.and_then(|sid| sid.parse().ok()).and_then(|sid| self.handler.edge(sid)),
+        let (parts, body) = request.into_parts();
+        let head = head_of(&parts);
+        let Some(sid) = sid(&parts.uri) else {
+            return if parts.method == Method::GET {
+                self.open(head.map(|()| body), introduce).await
+            } else {
+                Ok(self.ask(head.map(|()| body)).await)
+            };
         };
-        let is_post = parts.method == Method::POST;
-        if is_post && announced(&parts.headers).is_some_and(|length| length > self.max_payload as u64) {
-            return Ok(StatusCode::PAYLOAD_TOO_LARGE.into_response());
-        }
-        if let Some(edge) = edge.as_ref().filter(|_| is_post) {
-            edge.room().await;
-        }
-        let answer = self.service.clone().call(head.map(|()| body));
-        let answer = if is_post {
-            match timeout(BODY_TIMEOUT, answer).await {
-                Ok(answer) => answer,
-                Err(_) => return Ok(StatusCode::REQUEST_TIMEOUT.into_response()),
-            }
-        } else {
-            answer.await
+        let sid: Option<Sid> = sid.parse().ok();
+        let Some((sid, edge)) = sid.and_then(|sid| Some((sid, self.handler.edge(sid)?))) else {
+            return Ok(unknown_session());
         };
-        if let Some(edge) = edge {
-            edge.went_out();
+        Ok(match parts.method {
+            Method::POST => self.hear(&parts.headers, head.map(|()| body), &edge).await,
+            _ => self.tell(sid, head, &edge).await,
+        })
+    }
+
+    /// Opens a session.
+    async fn open(&self, mut request: Request<Body>, introduce: Introduce) -> Result<Response, Full> {
+        let uri = request.uri().clone();
+        request.extensions_mut().insert(Introduced(self.new_edge(introduce)?));
+        let response = self.ask(request).await;
+        // Of engineioxide's first ping, which comes at once, the client hears nothing: see [`edge::Beginning`].
+        let (parts, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, HANDSHAKE_BYTES).await.unwrap_or_default();
+        if let Some(sid) = opened_sid(&body).filter(|_| is_four(&uri)) {
+            let session: Result<Uri, _> = format!("{}?EIO=4&transport=polling&sid={sid}", self.path).parse();
+            if let Ok(session) = session {
+                let about = |method: Method, body| {
+                    let mut request = Request::new(body);
+                    (*request.method_mut(), *request.uri_mut()) = (method, session.clone());
+                    request
+                };
+                self.ask(about(Method::GET, Body::empty())).await;
+                self.ask(about(Method::POST, Body::from("3"))).await;
+            }
         }
-        Ok(answer.unwrap_or_else(|never| match never {}).map(Body::new))
+        Ok(Response::from_parts(parts, Body::from(body)))
+    }
+
+    /// Takes what a client says, when there is room for it.
+    async fn hear(&self, headers: &HeaderMap, request: Request<Body>, edge: &Edge) -> Response {
+        if announced(headers).is_some_and(|length| length > self.max_payload as u64) {
+            return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+        }
+        edge.room().await;
+        let small = announced(headers).is_some_and(|length| length <= CLOSE_BYTES);
+        let heard = async {
+            if !small {
+                return self.ask(request).await;
+            }
+            let (parts, body) = request.into_parts();
+            let body = axum::body::to_bytes(body, CLOSE_BYTES as usize).await.unwrap_or_default();
+            if ["1", "1:1"].contains(&std::str::from_utf8(&body).unwrap_or_default()) {
+                // Clients say goodbye and poll at once, on two connections: the poll is to find its session.
+                let _ = timeout(UPGRADE_POLL, edge.until(|| edge.is_polled())).await;
+            }
+            self.ask(Request::from_parts(parts, Body::from(body))).await
+        };
+        timeout(BODY_TIMEOUT, heard).await.unwrap_or_else(|_| StatusCode::REQUEST_TIMEOUT.into_response())
+    }
+
+    /// Waits for something to say.
+    async fn tell(&self, sid: Sid, request: Request<()>, edge: &Edge) -> Response {
+        if edge.is_upgrading() {
+            // Engine.IO answers at once that there is nothing, and the client asks at once again, until it went over.
+            let _ = timeout(UPGRADE_POLL, edge.until(|| self.handler.is_on(sid, TransportType::Websocket))).await;
+        }
+        // Whoever gives a poll up may have been given what nobody will read: the client comes back and resumes.
+        let abandoned = Abandoned(Some((Arc::clone(&self.handler), sid)));
+        let mut answer = pin!(self.ask(request.map(|()| Body::empty())));
+        let answer = match poll!(answer.as_mut()) {
+            Poll::Ready(answer) => answer,
+            Poll::Pending => {
+                edge.set_polled(true);
+                answer.await
+            }
+        };
+        edge.set_polled(false);
+        abandoned.answered();
+        edge.went_out();
+        answer
+    }
+
+    async fn ask(&self, request: Request<Body>) -> Response {
+        let answer = self.service.clone().call(request).await;
+        answer.unwrap_or_else(|never| match never {}).map(Body::new)
     }
 
     /// Makes a WebSocket of a request: a session's first transport, or the one it goes over to.
@@ -190,6 +248,7 @@ impl SocketIo {
             None => self.new_edge(introduce)?,
         };
         let mut request = Request::new(());
+        let beginning = if sid.is_none() && is_four(&uri) { Beginning::BeforePing } else { Beginning::Over };
         *request.uri_mut() = uri;
         request.extensions_mut().insert(Introduced(Arc::clone(&edge)));
         let mut service = self.service.clone();
@@ -198,14 +257,19 @@ impl SocketIo {
         Takeover::stream(&mut response, move |mut line| async move {
             let mut farewell: Option<Box<dyn FnOnce() + Send>> = None;
             if let Some(sid) = sid {
+                // It went over already, or does so now.
+                if edge.is_upgrading() {
+                    return;
+                }
                 // The session stays with its polls until the client shows that frames come through: behind a proxy that
                 // lets a WebSocket open and then says nothing, it would wait in vain.
                 match timeout(UPGRADE_TIMEOUT, first_bytes(&mut line)).await {
-                    Ok(Ok(())) => farewell = Some(Box::new(move || handler.abandoned(sid))),
+                    Ok(Ok(())) => edge.upgrades(),
                     Ok(Err(Gone)) | Err(_) => return,
                 }
+                farewell = Some(Box::new(move || handler.abandoned(sid)));
             }
-            let io = Watched::new(line.pipe, line.received.freeze(), edge, farewell);
+            let io = Watched::new(line.pipe, line.received.freeze(), edge, beginning, farewell);
             if let Err(error) = service.call((io, request)).await {
                 tracing::debug!(%error, "a WebSocket that speaks no Engine.IO");
             }
@@ -217,6 +281,49 @@ impl SocketIo {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Full)?;
         Ok(Edge::new(introduce, place))
     }
+}
+
+/// A poll under way: if it is given up, its session ends.
+struct Abandoned(Option<(Arc<Handler>, Sid)>);
+
+impl Abandoned {
+    fn answered(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        if let Some((handler, sid)) = self.0.take() {
+            handler.abandoned(sid);
+        }
+    }
+}
+
+/// What is kept of a request, for as long as its session lives.
+fn head_of(parts: &Parts) -> Request<()> {
+    let mut head = Request::new(());
+    *head.method_mut() = parts.method.clone();
+    *head.uri_mut() = parts.uri.clone();
+    if let Some(kind) = parts.headers.get(header::CONTENT_TYPE) {
+        head.headers_mut().insert(header::CONTENT_TYPE, kind.clone());
+    }
+    head
+}
+
+/// Whether a request speaks Engine.IO 4, where the server pings.
+fn is_four(uri: &Uri) -> bool {
+    uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "EIO=4"))
+}
+
+/// The id of a session, from what opened it.
+fn opened_sid(body: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Opened {
+        sid: String,
+    }
+    let opened: Opened = serde_json::from_slice(body.strip_prefix(b"0")?).ok()?;
+    Some(opened.sid)
 }
 
 async fn first_bytes(line: &mut Line) -> Result<(), Gone> {

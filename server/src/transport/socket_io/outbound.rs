@@ -90,19 +90,15 @@ impl Outbound {
         Ok(())
     }
 
+    /// Whether the connection is on this transport.
+    pub(super) fn is_on(&self, transport: TransportType) -> bool {
+        self.socket.upgrade().is_some_and(|socket| socket.transport_type() == transport)
+    }
+
     /// Ends the connection; a client comes back by itself.
     pub(super) fn close(&self, reason: DisconnectReason) {
         if let Some(socket) = self.socket.upgrade() {
             socket.close(reason);
-        }
-    }
-}
-
-impl Outbound {
-    /// Ends the connection unless it has left this transport.
-    pub(super) fn close_if_on(&self, transport: TransportType) {
-        if self.socket.upgrade().is_some_and(|socket| socket.transport_type() == transport) {
-            self.close(DisconnectReason::TransportError);
         }
     }
 }
