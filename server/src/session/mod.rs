@@ -13,6 +13,7 @@ use app::wire::{
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesOrdered};
 use std::sync::Arc;
+use tokio::task::coop::unconstrained;
 
 /// What goes out to the client, in order.
 #[derive(Debug)]
@@ -271,7 +272,9 @@ impl Session {
                 Err(error) => Some(Refusal::from(error).frame(reference)),
             }
         };
-        self.publishes.get_or_insert_default().push_back(publish.boxed());
+        // Begun in the order they came, and so stored in it. Not held up by tokio's budget for a task: it would wake
+        // those it held up in the opposite order.
+        self.publishes.get_or_insert_default().push_back(unconstrained(publish).boxed());
         None
     }
 

@@ -160,6 +160,15 @@ impl Socket {
         self.0.send(Message::text(text)).await.unwrap();
     }
 
+    /// Sends with what comes next.
+    pub(crate) async fn feed(&mut self, text: &str) {
+        self.0.feed(Message::text(text)).await.unwrap();
+    }
+
+    pub(crate) async fn flush(&mut self) {
+        self.0.flush().await.unwrap();
+    }
+
     pub(crate) async fn send_binary(&mut self, bytes: &[u8]) {
         self.0.send(Message::binary(bytes.to_vec())).await.unwrap();
     }

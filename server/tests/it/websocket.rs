@@ -177,3 +177,16 @@ async fn a_stop_says_bye_and_when_to_come_back() {
     assert_eq!(socket.raw().await, None);
     stopped.await.unwrap();
 }
+
+#[tokio::test]
+async fn a_burst_is_stored_in_the_order_it_came() {
+    let baro = Baro::start().await;
+    let mut socket = baro.websocket("/c/burst").await;
+    for number in 0..2000 {
+        socket.feed(&number.to_string()).await;
+    }
+    socket.flush().await;
+    for number in 0..2000 {
+        assert_eq!(socket.body().await, number.to_string());
+    }
+}

@@ -48,6 +48,8 @@ pub(super) struct Opening {
 pub(super) struct Recovery {
     /// Its id, which stays the same.
     pub(super) sid: String,
+    /// What it gave back, which says the same.
+    pub(super) pid: String,
     /// The last cursor it was given.
     pub(super) after: Id,
     /// Where the namespace is no channel: the channels it had.
@@ -113,7 +115,8 @@ fn reading(auth: &Auth, query: &str) -> Result<(Option<Start>, Option<String>), 
 fn recovery(pid: Option<&str>, offset: Option<&str>) -> Option<Recovery> {
     let fits = |text: &&str| text.len() <= RECOVERY_BYTES;
     // Of another server, or nonsense: there is nothing to recover, which is no error.
-    let (sid, begun) = pid.filter(fits)?.split_once('~')?;
+    let pid = pid.filter(fits)?;
+    let (sid, begun) = pid.split_once('~')?;
     let is_sid = sid.len() == SID_CHARS && sid.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
     if !is_sid {
         return None;
@@ -124,7 +127,7 @@ fn recovery(pid: Option<&str>, offset: Option<&str>) -> Option<Recovery> {
         Some(offset) => Offset::parse(Some(offset).filter(fits)?)?,
         None => (begun, Vec::new()),
     };
-    Some(Recovery { sid: sid.to_owned(), after, channels })
+    Some(Recovery { sid: sid.to_owned(), pid: pid.to_owned(), after, channels })
 }
 
 const SID_CHARS: usize = 20;

@@ -112,13 +112,18 @@ impl Room {
         };
         let first: Vec<Said> = first.into_iter().map(Said::from).collect();
         let whole = !first.iter().any(|line| matches!(line, Said::Frame(Frame::Missed(_))));
-        // A client that is told the same sid knows that it has missed nothing.
-        let sid = recovery.filter(|_| whole).map_or_else(fresh_sid, |recovery| recovery.sid);
+        // A client that is told the same pid knows that it has missed nothing.
+        let same = recovery.filter(|_| whole).map(|recovery| (recovery.sid, recovery.pid));
+        let (sid, pid) = same.unwrap_or_else(|| {
+            let sid = fresh_sid();
+            let pid = pid(&sid, begun);
+            (sid, pid)
+        });
         let room = Self::new(Arc::clone(rooms), namespace.to_owned(), place, from, offset, subscription, events);
         let connected = match (rooms.opened.revision, recovers) {
             (Revision::Four, _) => None,
             (Revision::Five, false) => Some(serde_json::json!({ "sid": sid })),
-            (Revision::Five, true) => Some(serde_json::json!({ "pid": pid(&sid, begun), "sid": sid })),
+            (Revision::Five, true) => Some(serde_json::json!({ "pid": pid, "sid": sid })),
         };
         room.voice.tell(PacketKind::Connect, connected.map(|data| data.to_string()));
         Ok((room, first))
