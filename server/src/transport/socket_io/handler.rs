@@ -100,16 +100,17 @@ impl EngineIoHandler for Handler {
             return socket.close(DisconnectReason::TransportError);
         };
         let query = socket.req_parts.uri.query().unwrap_or_default().to_owned();
+        let official = is_official(&query);
         let opened = Opened {
             revision: match socket.protocol {
                 ProtocolVersion::V3 => Revision::Four,
                 ProtocolVersion::V4 => Revision::Five,
             },
-            recovers: socket.protocol == ProtocolVersion::V4 && recovers(&query),
+            recovers: socket.protocol == ProtocolVersion::V4 && official,
             query,
             max_payload: self.max_payload,
         };
-        let outbound = Arc::new(Outbound::new(&socket, edge));
+        let outbound = Arc::new(Outbound::new(&socket, edge, !official));
         let conversation = (self.begin)(Arc::clone(&outbound), opened);
         let link = Arc::new(Link { outbound, conversation });
         self.links.write().unwrap_or_else(PoisonError::into_inner).insert(socket.id, link);
@@ -133,10 +134,10 @@ impl EngineIoHandler for Handler {
     }
 }
 
-/// Whether the client knows connection state recovery, by the query that opened its connection. The official clients and
-/// those made after them name the protocol's version first. python-socketio names the transport first; it cannot recover,
-/// and fails in its user's handler when an event has an argument more than the handler takes.
-fn recovers(query: &str) -> bool {
+/// Whether a client is an official one or made after them, by the query that opened its connection: they name the
+/// protocol's version first. python-socketio names the transport first. It takes few packets at once, knows no connection
+/// state recovery, and fails in its user's handler when an event has an argument more than the handler takes.
+fn is_official(query: &str) -> bool {
     let at = |name: &str| query.split('&').position(|pair| pair.starts_with(name));
     at("EIO=") < at("transport=")
 }
@@ -146,9 +147,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_recovers() {
-        assert!(recovers("EIO=4&transport=polling&t=abc"));
-        assert!(recovers("token=1&EIO=4&transport=websocket"));
-        assert!(!recovers("transport=polling&EIO=4&t=17.5"));
+    fn who_is_official() {
+        assert!(is_official("EIO=4&transport=polling&t=abc"));
+        assert!(is_official("token=1&EIO=4&transport=websocket"));
+        assert!(!is_official("transport=polling&EIO=4&t=17.5"));
     }
 }

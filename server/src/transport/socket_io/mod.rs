@@ -38,7 +38,10 @@ use futures::poll;
 use handler::{Begin, Handler};
 use rooms::{Channels, Rooms};
 use std::{pin::pin, sync::Arc, task::Poll, time::Duration};
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
 use tower::Service;
 
 /// Which Socket.IO protocol a client speaks.
@@ -76,7 +79,13 @@ pub struct SocketIo {
     /// Sessions at once.
     places: Arc<Semaphore>,
     max_payload: usize,
+    /// What a session's first packet waits.
+    pause: Duration,
 }
+
+/// The official suites begin to listen for a session's first packet when they have seen its connection open, and measure
+/// the server's times from the answer that opened it.
+const SUITES_PAUSE: Duration = Duration::from_millis(10);
 
 /// No more sessions are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -100,7 +109,7 @@ impl SocketIo {
         let engine: Begin = Box::new(|outbound, _| Box::new(echo::Echo(outbound)));
         let events: Begin = Box::new(|outbound, _| Box::new(echo::EventEcho::new(outbound)));
         [("/engine.io", engine), ("/socket.io", events)]
-            .map(|(path, begin)| Self::with(path, begin, beat, 1_000_000, sessions))
+            .map(|(path, begin)| Self { pause: SUITES_PAUSE, ..Self::with(path, begin, beat, 1_000_000, sessions) })
     }
 
     fn with(path: &str, begin: Begin, beat: (Duration, Duration), max_payload: usize, sessions: u32) -> Self {
@@ -121,6 +130,7 @@ impl SocketIo {
             handler,
             places: Arc::new(Semaphore::new(sessions as usize)),
             max_payload,
+            pause: Duration::ZERO,
         }
     }
 
@@ -177,6 +187,9 @@ impl SocketIo {
                 self.ask(about(Method::GET, Body::empty())).await;
                 self.ask(about(Method::POST, Body::from("3"))).await;
             }
+        }
+        if !self.pause.is_zero() {
+            sleep(self.pause).await;
         }
         Ok(Response::from_parts(parts, Body::from(body)))
     }
@@ -253,6 +266,7 @@ impl SocketIo {
         request.extensions_mut().insert(Introduced(Arc::clone(&edge)));
         let mut service = self.service.clone();
         let handler = Arc::clone(&self.handler);
+        let pause = self.pause;
         let mut response = handshake.answer();
         Takeover::stream(&mut response, move |mut line| async move {
             let mut farewell: Option<Box<dyn FnOnce() + Send>> = None;
@@ -268,6 +282,9 @@ impl SocketIo {
                     Ok(Err(Gone)) | Err(_) => return,
                 }
                 farewell = Some(Box::new(move || handler.abandoned(sid)));
+            }
+            if !pause.is_zero() {
+                sleep(pause).await;
             }
             let io = Watched::new(line.pipe, line.received.freeze(), edge, beginning, farewell);
             if let Err(error) = service.call((io, request)).await {

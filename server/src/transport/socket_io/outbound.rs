@@ -30,6 +30,8 @@ impl Out {
 pub(super) struct Outbound {
     socket: Weak<Socket<()>>,
     edge: Arc<Edge>,
+    /// Packets of one window.
+    window: usize,
     state: Mutex<Window>,
 }
 
@@ -43,8 +45,10 @@ struct Window {
 }
 
 impl Outbound {
-    pub(super) fn new(socket: &Arc<Socket<()>>, edge: Arc<Edge>) -> Self {
-        Self { socket: Arc::downgrade(socket), edge, state: Mutex::default() }
+    /// `few`: the client takes no more than [`FEW_PACKETS`] at once.
+    pub(super) fn new(socket: &Arc<Socket<()>>, edge: Arc<Edge>, few: bool) -> Self {
+        let window = if few { FEW_PACKETS } else { OUTBOUND_PACKETS };
+        Self { socket: Arc::downgrade(socket), edge, window, state: Mutex::default() }
     }
 
     pub(super) fn edge(&self) -> &Arc<Edge> {
@@ -64,7 +68,7 @@ impl Outbound {
         let mut state = self.state();
         state.waiting.extend(all);
         // Who is gone hears of it when it drains.
-        self.socket().is_ok_and(|socket| state.flush(&socket))
+        self.socket().is_ok_and(|socket| state.flush(&socket, self.window))
     }
 
     /// Resolves when nothing is left to send.
@@ -72,7 +76,7 @@ impl Outbound {
         let mut outcome = Ok(());
         self.edge
             .until(|| match self.socket() {
-                Ok(socket) => self.state().flush(&socket),
+                Ok(socket) => self.state().flush(&socket, self.window),
                 Err(gone) => {
                     outcome = Err(gone);
                     true
@@ -85,8 +89,7 @@ impl Outbound {
     /// Resolves when what was sent has left Engine.IO's queue, too.
     pub(super) async fn emptied(&self) -> Result<(), Gone> {
         self.drain().await?;
-        let queue = OUTBOUND_PACKETS + SPARE;
-        self.edge.until(|| self.socket().is_err() || self.socket().is_ok_and(|socket| has_room(&socket, queue))).await;
+        self.edge.until(|| self.socket().is_err() || self.socket().is_ok_and(|socket| waits_at_most(&socket, 0))).await;
         Ok(())
     }
 
@@ -106,18 +109,23 @@ impl Outbound {
 /// Packets of Engine.IO's own that find room beside ours: its pings, and the one that ends a poll.
 pub(super) const SPARE: usize = 8;
 
-fn has_room(socket: &Socket<()>, packets: usize) -> bool {
-    let permits: Result<Vec<_>, _> = (0..packets).map(|_| socket.reserve()).collect();
+/// Packets a payload may have for python-engineio, less one for a ping: it lets go a server that sends it more.
+const FEW_PACKETS: usize = 15;
+
+/// Whether no more packets than these wait in Engine.IO's queue.
+fn waits_at_most(socket: &Socket<()>, packets: usize) -> bool {
+    let free = OUTBOUND_PACKETS + SPARE - packets;
+    let permits: Result<Vec<_>, _> = (0..free).map(|_| socket.reserve()).collect();
     permits.is_ok()
 }
 
 impl Window {
-    fn flush(&mut self, socket: &Socket<()>) -> bool {
+    fn flush(&mut self, socket: &Socket<()>, window: usize) -> bool {
         while let Some(next) = self.waiting.front() {
-            let fits = self.packets < OUTBOUND_PACKETS && self.bytes + next.len() <= OUTBOUND_BYTES;
+            let fits = self.packets < window && self.bytes + next.len() <= OUTBOUND_BYTES;
             // One that is larger than all there may be goes alone.
             if !fits && self.packets > 0 {
-                if !has_room(socket, OUTBOUND_PACKETS) {
+                if !waits_at_most(socket, if window < OUTBOUND_PACKETS { 0 } else { SPARE }) {
                     return false;
                 }
                 (self.packets, self.bytes) = (0, 0);
