@@ -176,6 +176,6 @@ fn command(setup: &Setup, folder: &Path, fsync: Fsync) -> Command {
             command.env_remove(name);
         }
     }
-    command.env_remove("COOKIE_SECRET").env("BARO_LOG", "warn");
+    command.env_remove("COOKIE_SECRET").env("BARO_LOG", "off").env("BARO_LOG_LEVEL", "warn");
     command
 }

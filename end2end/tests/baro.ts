@@ -26,7 +26,7 @@ export class Baro {
   constructor(private readonly flags: string[]) {}
 
   async start() {
-    const args = ["--listen", `127.0.0.1:${this.port}`, "--data", this.folder, ...this.flags];
+    const args = ["--listen", `127.0.0.1:${this.port}`, "--data", this.folder, "--log", "off", ...this.flags];
     const child = spawn(BINARY, args, { stdio: ["ignore", "pipe", "inherit"] });
     this.child = child;
     const [line] = (await once(createInterface(child.stdout!), "line")) as [string];

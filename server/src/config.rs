@@ -2,6 +2,7 @@
 
 use crate::{
     engine::{Retention, embedded::Fsync},
+    http::{LogFormat, Trusted},
     limits::{CONNECTIONS, DRAIN_SECONDS, KEEP_BYTES, KEEP_MESSAGES, KEEP_TOTAL_BYTES},
 };
 use app::wire::limits::MAX_MESSAGE_BYTES;
@@ -61,6 +62,16 @@ pub struct Serve {
     /// given with commas.
     #[arg(long, env = "BARO_ALLOW_ORIGIN", value_delimiter = ',')]
     pub allow_origin: Vec<String>,
+    /// A proxy in front, by its address or network (10.0.0.0/8): its X-Forwarded-For says who asks, its
+    /// X-Forwarded-Proto whether over TLS. May be repeated, or given with commas.
+    #[arg(long, env = "BARO_TRUSTED_PROXY", value_delimiter = ',')]
+    pub trusted_proxy: Vec<Trusted>,
+    /// The log on standard error: a line per request for people or as JSON, or no such lines.
+    #[arg(long, env = "BARO_LOG", value_enum, default_value_t = LogFormat::Human)]
+    pub log: LogFormat,
+    /// What else is logged: error, warn, info or debug, or a filter such as server::transport=debug.
+    #[arg(long, env = "BARO_LOG_LEVEL", default_value = "info")]
+    pub log_level: String,
     /// Largest message in bytes.
     #[arg(long, env = "BARO_MAX_MESSAGE", default_value_t = MAX_MESSAGE_BYTES)]
     pub max_message: usize,

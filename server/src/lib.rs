@@ -25,7 +25,7 @@ pub mod web;
 use anyhow::Context;
 use config::{EngineKind, Serve};
 use engine::{Clock, Engine, Options, embedded::Embedded, memory::Memory};
-use http::{App, Origins, Parts, Visitors};
+use http::{AccessLog, App, Origins, Parts, Visitors};
 use hub::Hub;
 use leptos::prelude::{Env, LeptosOptions};
 use limits::OTHER_FILES;
@@ -41,6 +41,7 @@ pub struct Running {
     hub: Hub,
     serving: JoinHandle<()>,
     drain: Duration,
+    log: AccessLog,
 }
 
 impl Running {
@@ -51,6 +52,7 @@ impl Running {
             let _ = self.serving.await;
         };
         let _ = tokio::time::timeout(self.drain, end).await;
+        let _ = tokio::task::spawn_blocking(move || self.log.end()).await;
     }
 }
 
@@ -72,10 +74,13 @@ pub async fn run(options: Serve) -> anyhow::Result<Running> {
         (_, EngineKind::Memory) => Visitors::new(getrandom::u64()?.to_be_bytes()),
         _ => Visitors::from_folder(&options.data).context("the cookie secret cannot be kept in the data folder")?,
     };
+    let log = AccessLog::new(options.log);
     let app = App::from(Parts {
         hub: hub.clone(),
         visitors: Arc::new(visitors),
         origins: Arc::new(Origins::new(&options.allow_origin, address)),
+        trusted: options.trusted_proxy.clone(),
+        log: log.clone(),
         max_message: options.max_message,
         socket_io: if options.socketio_suites {
             SocketIo::echoes(options.connections).into()
@@ -92,7 +97,7 @@ pub async fn run(options: Serve) -> anyhow::Result<Running> {
     tokio::spawn(hub.clone().keep());
     let drain = Duration::from_secs(options.drain);
     let serving = tokio::spawn(http::serve(listener, app, options.connections, drain));
-    Ok(Running { address, hub, serving, drain })
+    Ok(Running { address, hub, serving, drain, log })
 }
 
 /// Lets this process have as many files open as its connections need, as far as the system allows it.

@@ -116,6 +116,8 @@ pub(crate) const POLL_LEASES: usize = 20_000;
 pub(crate) const PRESENCE_CHANGES: usize = 256;
 /// Presence is told at most this often.
 pub(crate) const PRESENCE_PACE: Duration = Duration::from_millis(200);
+/// Bytes of the access log that wait for whoever reads it; past it lines are counted and dropped.
+pub(crate) const LOG_BYTES: usize = 1024 * 1024;
 /// Senders who are shown as writing in one channel at once.
 pub(crate) const TYPERS: usize = 20;
 /// A reader that is behind for so long is told how far, and again as often.

@@ -5,9 +5,15 @@ use clap::Parser;
 use server::{
     cli,
     config::{Cli, Command, Serve},
+    http::LogFormat,
 };
-use std::{io::Write, process::ExitCode};
+use std::{
+    io::{IsTerminal, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
 
 /// Answering a request is some dozens of small allocations: the system's allocator would be a fifth of its time.
 #[global_allocator]
@@ -17,21 +23,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 async fn main() -> ExitCode {
     // Before the options are read: they have environment twins.
     let dotenv = dotenvy::dotenv();
-    let filter = tracing_subscriber::EnvFilter::try_from_env("BARO_LOG").unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    if let Err(error) = dotenv
-        && !error.not_found()
-    {
-        tracing::warn!(%error, "the file .env was not read");
-    }
     let cli = Cli::parse();
-    let result = match cli.command {
-        None => serve(cli.serve).await,
-        Some(Command::Serve(options)) => serve(options).await,
-        Some(Command::Publish(options)) => cli::publish(options).await,
-        Some(Command::Tail(options)) => cli::tail(options).await,
-        Some(Command::Backup(options)) => cli::backup(&options),
-        Some(Command::Restore(options)) => cli::restore(&options),
+    let result = match start_log(&cli) {
+        Ok(()) => run(cli, dotenv).await,
+        Err(error) => Err(error),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -41,6 +36,42 @@ async fn main() -> ExitCode {
             let _ = writeln!(std::io::stderr(), "baro: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Begins to log, as the server's options say; other commands have warnings only.
+fn start_log(cli: &Cli) -> anyhow::Result<()> {
+    let serve = match &cli.command {
+        None => Some(&cli.serve),
+        Some(Command::Serve(options)) => Some(options),
+        Some(_) => None,
+    };
+    let level = serve.map_or("warn", |options| &options.log_level);
+    let filter = EnvFilter::builder().parse(level).with_context(|| {
+        format!("--log-level {level:?} is no level: it is error, warn, info or debug, or a filter for some of the code")
+    })?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if serve.is_some_and(|options| options.log == LogFormat::Json) {
+        log.json().init();
+    } else {
+        log.with_ansi(std::io::stderr().is_terminal()).init();
+    }
+    Ok(())
+}
+
+async fn run(cli: Cli, dotenv: dotenvy::Result<PathBuf>) -> anyhow::Result<()> {
+    if let Err(error) = dotenv
+        && !error.not_found()
+    {
+        tracing::warn!(%error, "the file .env was not read");
+    }
+    match cli.command {
+        None => serve(cli.serve).await,
+        Some(Command::Serve(options)) => serve(options).await,
+        Some(Command::Publish(options)) => cli::publish(options).await,
+        Some(Command::Tail(options)) => cli::tail(options).await,
+        Some(Command::Backup(options)) => cli::backup(&options),
+        Some(Command::Restore(options)) => cli::restore(&options),
     }
 }
 

@@ -1,9 +1,9 @@
 //! One connection: requests and answers, until it ends or a transport takes it over.
 
-use super::{App, respond, serve::Peer};
+use super::{App, peer::Peer, respond};
 use crate::{
     limits::{HEAD_TIMEOUT, HTTP_BUFFER},
-    transport::{Guarded, Head, Line, Pipe, Run, Takeover},
+    transport::{Farewell, Guarded, Head, Line, Pipe, Run, Takeover},
 };
 use axum::{
     Router,
@@ -21,26 +21,29 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{
     convert::Infallible,
     future::{pending, poll_fn},
+    net::IpAddr,
     pin::{Pin, pin},
     sync::{Arc, LazyLock, Mutex, PoisonError},
     task::Poll,
 };
 
 /// What a transport goes on with.
-type Taken = (Head, Run);
+type Taken = (Head, Run, Farewell);
 
 /// Where an answer is put of which hyper is to say nothing.
 type Desk = Mutex<Option<Taken>>;
 
 /// Serves a connection.
-pub(super) async fn handle(pipe: Arc<Pipe>, peer: Peer, app: App, router: Router) {
-    let mut connection = Connection { pipe, peer, desk: Desk::default(), closing: false, router };
+pub(super) async fn handle(pipe: Arc<Pipe>, address: IpAddr, app: App, router: Router) {
+    let mut connection = Connection { pipe, address, desk: Desk::default(), closing: false, router };
     let mut closed = pin!(app.hub.closed());
     let mut received = Bytes::new();
     loop {
         match connection.until_taken(received, &app, closed.as_mut()).await {
-            Ok(Some(((head, run), rest))) => {
-                let line = Line { pipe: Arc::clone(&connection.pipe), received: BytesMut::from(rest), head };
+            Ok(Some(((head, run, farewell), rest))) => {
+                let pipe = Arc::clone(&connection.pipe);
+                let farewell = farewell.on(&pipe);
+                let line = Line { pipe, received: BytesMut::from(rest), head, farewell };
                 let Some(line) = run(line).await else { return };
                 received = line.received.freeze();
             }
@@ -52,7 +55,7 @@ pub(super) async fn handle(pipe: Arc<Pipe>, peer: Peer, app: App, router: Router
 
 struct Connection {
     pipe: Arc<Pipe>,
-    peer: Peer,
+    address: IpAddr,
     desk: Desk,
     /// The server stops.
     closing: bool,
@@ -74,11 +77,12 @@ impl Connection {
         app: &App,
         mut closed: Pin<&mut impl Future<Output = ()>>,
     ) -> hyper::Result<Option<(Taken, Bytes)>> {
-        let Self { pipe, peer, desk, closing, router } = self;
+        let Self { pipe, address, desk, closing, router } = self;
         let service = service_fn(|request: Request<Incoming>| {
             let mut request = request.map(axum::body::Body::new);
-            request.extensions_mut().insert(*peer);
-            answer(app.clone(), router.clone(), request, desk)
+            let peer = Peer::of(*address, request.headers(), &app.trusted);
+            request.extensions_mut().insert(peer);
+            answer(app.clone(), router.clone(), request, peer, desk)
         });
         let io = TokioIo::new(Guarded::new(Arc::clone(pipe), received));
         let mut connection = HTTP.serve_connection(io, service);
@@ -107,7 +111,8 @@ fn take(desk: &Desk) -> Option<Taken> {
     desk.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-async fn answer(app: App, router: Router, request: Request, desk: &Desk) -> Result<Response, Infallible> {
+async fn answer(app: App, router: Router, request: Request, peer: Peer, desk: &Desk) -> Result<Response, Infallible> {
+    let logged = app.log.request(request.method(), request.uri().path(), peer);
     let is_head = request.method() == Method::HEAD;
     // Nor is a connection given back on which something lies that is no request.
     let closes =
@@ -116,10 +121,14 @@ async fn answer(app: App, router: Router, request: Request, desk: &Desk) -> Resu
     match Takeover::of(&mut response) {
         Some(run) if !is_head => {
             let head = Head::of(&response, closes);
-            *desk.lock().unwrap_or_else(PoisonError::into_inner) = Some((head, run));
+            let farewell = logged.map(|logged| logged.follow_taken(&response)).unwrap_or_default();
+            *desk.lock().unwrap_or_else(PoisonError::into_inner) = Some((head, run, farewell));
             pending().await
         }
-        _ => Ok(response),
+        _ => Ok(match logged {
+            Some(logged) => logged.follow(response),
+            None => response,
+        }),
     }
 }
 

@@ -1,5 +1,6 @@
 //! HTTP: all paths in one place; negotiation, publishing, reading, origins, errors.
 
+mod access;
 mod channel;
 mod error;
 mod handle;
@@ -8,15 +9,18 @@ mod lobby;
 mod negotiate;
 mod origin;
 mod params;
+mod peer;
 mod publish;
 mod serve;
 mod socket_io;
 mod visitor;
 
+pub use access::{AccessLog, LogFormat};
 pub use error::HttpError;
 pub use negotiate::Asked;
 pub use origin::Origins;
 pub use origin::host_of;
+pub use peer::Trusted;
 pub use serve::serve;
 pub use visitor::Visitors;
 
@@ -43,6 +47,10 @@ pub struct Parts {
     pub visitors: Arc<Visitors>,
     /// Who may ask.
     pub origins: Arc<Origins>,
+    /// Proxies whose word is taken.
+    pub trusted: Vec<Trusted>,
+    /// One line per request.
+    pub log: AccessLog,
     /// Largest body in bytes.
     pub max_message: usize,
     /// Where Socket.IO clients come in.

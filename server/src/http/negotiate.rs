@@ -1,6 +1,6 @@
 //! What kind of answer a request wants, and who asks.
 
-use super::{App, serve::Peer, visitor::Visitor};
+use super::{App, peer::Peer, visitor::Visitor};
 use app::{
     page::Lang,
     wire::{self, Answer, Sender},

@@ -2,22 +2,8 @@
 
 use super::{App, handle::handle, router};
 use crate::transport::{Pipe, socket_io::SocketIo};
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::Semaphore};
-
-/// Where a request comes from.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer(pub IpAddr);
-
-impl Default for Peer {
-    fn default() -> Self {
-        Self(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
-    }
-}
 
 /// Serves until the hub closes, then lets open answers end for at most `drain`.
 pub async fn serve(listener: TcpListener, app: App, connections: u32, drain: Duration) {
@@ -38,7 +24,7 @@ pub async fn serve(listener: TcpListener, app: App, connections: u32, drain: Dur
                 };
                 // A WebSocket outlives the HTTP connection it began as; its pipe, and with it the place, goes last.
                 let pipe = Pipe::new(stream, place);
-                tokio::spawn(handle(pipe, Peer(peer.ip()), app.clone(), router.clone()));
+                tokio::spawn(handle(pipe, peer.ip(), app.clone(), router.clone()));
             }
             Err(error) => {
                 // Out of file descriptors, most likely: wait a little longer each time.

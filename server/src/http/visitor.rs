@@ -1,6 +1,6 @@
 //! Who it is: a signed cookie with an opaque id and a name. A request without one is a program.
 
-use super::{App, HttpError, negotiate::Asked, publish::read_form, serve::Peer};
+use super::{App, HttpError, negotiate::Asked, peer::Peer, publish::read_form};
 use app::wire::{Kind, Sender, sender_name};
 use axum::{
     extract::{Request, State},
@@ -112,7 +112,7 @@ impl Visitors {
 
     /// A program: the same name from the same address has the same id, which tells nothing of the address.
     pub fn program(&self, peer: Peer, name: String) -> Sender {
-        let address = peer.0.to_string();
+        let address = peer.address.to_string();
         let mac = self.mac(&[b"program", address.as_bytes(), name.as_bytes()]).finalize().into_bytes();
         let bits = mac.iter().take(8).fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
         Sender { id: format!("p{}", base36(bits % 36u64.pow(6))), name, kind: Kind::Program }

@@ -1,6 +1,7 @@
 //! Bytes to frames and back, nothing else: WebSocket, SSE, Socket.IO, and the JSON answers of polls.
 
 mod assembler;
+mod farewell;
 mod guarded;
 mod pipe;
 pub mod poll;
@@ -11,6 +12,7 @@ mod takeover;
 pub mod websocket;
 
 pub use assembler::{Assembler, Incoming, Violation};
+pub use farewell::{Ended, Farewell};
 pub use guarded::Guarded;
 pub use pipe::{Gone, Pipe};
 pub use pulse::Pulse;

@@ -44,6 +44,8 @@ pub struct Pipe {
 struct Out {
     /// What the kernel did not take yet. Bounded: whoever has something here gets no more pushed than one chunk.
     rest: VecDeque<Bytes>,
+    /// Bytes the kernel took.
+    written: u64,
     /// A write failed.
     broken: bool,
     /// Nothing that hyper was given waits in its own buffers.
@@ -143,6 +145,11 @@ impl Pipe {
         self.out().flushed
     }
 
+    /// Bytes the kernel took so far.
+    pub(super) fn written(&self) -> u64 {
+        self.out().written
+    }
+
     /// Whether hyper has something left to write.
     pub(super) fn set_flushed(&self, flushed: bool) {
         self.out().flushed = flushed;
@@ -218,7 +225,10 @@ impl Pipe {
             match out.flush(&self.stream) {
                 Ok(true) => match self.stream.try_write_vectored(bufs) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    done => return Poll::Ready(done),
+                    done => {
+                        out.written += done.as_ref().map_or(0, |written| *written as u64);
+                        return Poll::Ready(done);
+                    }
                 },
                 Ok(false) => {}
                 Err(Gone) => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
@@ -234,8 +244,14 @@ impl Out {
     fn put(&mut self, stream: &TcpStream, mut bytes: Bytes) -> bool {
         if self.rest.is_empty() && !self.broken {
             match stream.try_write(&bytes) {
-                Ok(written) if written == bytes.len() => return true,
-                Ok(written) => bytes.advance(written),
+                Ok(written) if written == bytes.len() => {
+                    self.written += written as u64;
+                    return true;
+                }
+                Ok(written) => {
+                    self.written += written as u64;
+                    bytes.advance(written);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => self.broken = true,
             }
@@ -269,6 +285,7 @@ impl Out {
     }
 
     fn written(&mut self, mut written: usize) {
+        self.written += written as u64;
         while let Some(first) = self.rest.front_mut() {
             if first.len() > written {
                 first.advance(written);

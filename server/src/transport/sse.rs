@@ -1,7 +1,7 @@
 //! Server-Sent Events (HTML Standard, section 9.2): messages are plain `data:` events with `id:`, all other
 //! frames carry `event:` with their type, and the heartbeat is a real event with `id:`.
 
-use super::{Gone, Pipe, Takeover};
+use super::{Farewell, Gone, Line, Pipe, Takeover};
 use crate::{
     engine::Stored,
     hub::{Delivery, Ended, Form, Hub, Subscription, Way},
@@ -26,7 +26,9 @@ fn retry_ms() -> u64 {
 /// connection (RFC 9112, section 6.3), so that nothing has to be said around the events.
 pub fn respond(hub: Hub, subscription: Subscription, format: Format) -> Response {
     let mut response = (HEADERS, [(header::CONNECTION, HeaderValue::from_static("close"))]).into_response();
-    Takeover::stream(&mut response, move |line| Reader { hub, subscription, format, pipe: line.pipe }.serve());
+    Takeover::stream(&mut response, move |Line { pipe, farewell, .. }| {
+        Reader { hub, subscription, format, pipe, _farewell: farewell }.serve()
+    });
     response
 }
 
@@ -35,6 +37,7 @@ struct Reader {
     subscription: Subscription,
     format: Format,
     pipe: Arc<Pipe>,
+    _farewell: Farewell,
 }
 
 impl Reader {

@@ -1,4 +1,4 @@
-use super::{Gone, Pipe};
+use super::{Farewell, Gone, Pipe};
 use crate::{clock, limits::HTTP_BUFFER};
 use axum::{
     http::{StatusCode, header},
@@ -24,6 +24,8 @@ pub struct Line {
     pub received: BytesMut,
     /// What the answer begins with.
     pub head: Head,
+    /// Whoever is to hear of the end.
+    pub farewell: Farewell,
 }
 
 impl Line {

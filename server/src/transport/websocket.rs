@@ -1,7 +1,7 @@
 //! WebSocket (RFC 6455): each frame out is one text frame, each frame in is the session's.
 
 use super::{
-    Gone, Line, Pipe, Takeover,
+    Farewell, Gone, Line, Pipe, Takeover,
     assembler::{Assembler, Incoming, Violation},
 };
 use crate::{
@@ -27,6 +27,10 @@ use tungstenite::{
 
 /// Bytes a close's reason may have: a control frame has at most 125 (section 5.5).
 const REASON_BYTES: usize = 123;
+
+/// For logs (section 7.1.5): the other side closed without a code, or is gone without a close.
+const NO_CODE: u16 = 1005;
+const NO_CLOSE: u16 = 1006;
 
 /// Why a request is no opening handshake (section 4.2.1).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -85,13 +89,13 @@ impl Handshake {
     /// Answers it. The session's subscription is registered already.
     pub fn accept(self, hub: Hub, session: Session, format: Format, announce: bool) -> Response {
         let mut response = self.answer();
-        Takeover::stream(&mut response, move |Line { pipe, received, .. }| {
+        Takeover::stream(&mut response, move |Line { pipe, received, farewell, .. }| {
             pipe.expect_answers();
             // Room above the limit, so that a frame just too large is answered and not cut off.
             let mut assembler = Assembler::new(session.max_frame() * 2 + 64 * 1024);
             assembler.feed(&received);
             // In a box, so that it is not twice in the future: as its argument and as what it works with.
-            Box::new(Connection { pipe, assembler, session, format, hub }).serve(announce)
+            Box::new(Connection { pipe, assembler, session, format, hub, farewell }).serve(announce)
         });
         response
     }
@@ -108,6 +112,7 @@ struct Connection {
     session: Session,
     format: Format,
     hub: Hub,
+    farewell: Farewell,
 }
 
 /// Why a connection ends.
@@ -134,9 +139,10 @@ impl Connection {
         if announce {
             self.put(&[Said::Frame(self.session.opening())]);
         }
-        if let Ok(ending) = self.run().await {
+        match self.run().await {
             // In a box, as is whatever is seldom: an idle connection keeps no room for it.
-            let _ = Box::pin(self.end(ending)).await;
+            Ok(ending) => drop(Box::pin(self.end(ending)).await),
+            Err(Gone) => self.farewell.closes_with(NO_CLOSE),
         }
     }
 
@@ -169,6 +175,7 @@ impl Connection {
             Ending::Asked(code) => {
                 // What came before it is finished first.
                 let _ = self.session.finish().await;
+                self.farewell.closes_with(code.unwrap_or(NO_CODE));
                 self.put_close(code, "");
                 self.pipe.drain().await?;
                 let _ = self.pipe.shut_down();
@@ -241,6 +248,7 @@ impl Connection {
     }
 
     async fn close(&mut self, code: u16, reason: &str) -> Result<(), Gone> {
+        self.farewell.closes_with(code);
         self.put_close(Some(code), reason);
         self.pipe.drain().await?;
         let _ = self.pipe.shut_down();

@@ -41,7 +41,18 @@ impl Baro {
 
     pub(crate) async fn start_in(folder: TempDir, flags: &[&str]) -> Self {
         let data = folder.path().to_str().unwrap().to_owned();
-        let fixed = ["baro", "--listen", "127.0.0.1:0", "--data", &data, "--no-machine-channel", "--fsync", "never"];
+        let fixed = [
+            "baro",
+            "--listen",
+            "127.0.0.1:0",
+            "--data",
+            &data,
+            "--no-machine-channel",
+            "--fsync",
+            "never",
+            "--log",
+            "off",
+        ];
         let cli = Cli::parse_from(fixed.iter().chain(flags));
         let running = server::run(cli.serve).await.unwrap();
         let address = running.address;

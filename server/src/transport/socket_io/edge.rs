@@ -1,9 +1,8 @@
 use crate::{
     limits::EVENTS_IN_FLIGHT,
-    transport::{Guarded, Pipe},
+    transport::{Farewell, Guarded, Line},
 };
 use app::wire::Sender;
-use bytes::Bytes;
 use futures::task::AtomicWaker;
 use std::{
     io,
@@ -142,26 +141,28 @@ pub(super) struct Watched {
     /// Whoever reads before the beginning is over.
     early: Option<Waker>,
     /// Called when the connection goes.
-    farewell: Option<Box<dyn FnOnce() + Send>>,
+    abandoned: Option<Box<dyn FnOnce() + Send>>,
+    _farewell: Farewell,
 }
 
 impl Watched {
     pub(super) fn new(
-        pipe: Arc<Pipe>,
-        received: Bytes,
+        line: Line,
         edge: Arc<Edge>,
         beginning: Beginning,
-        farewell: Option<Box<dyn FnOnce() + Send>>,
+        abandoned: Option<Box<dyn FnOnce() + Send>>,
     ) -> Self {
-        Self { guarded: Guarded::new(pipe, received), edge, beginning, early: None, farewell }
+        let Line { pipe, received, farewell, .. } = line;
+        let guarded = Guarded::new(pipe, received.freeze());
+        Self { guarded, edge, beginning, early: None, abandoned, _farewell: farewell }
     }
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
         self.edge.went_out();
-        if let Some(farewell) = self.farewell.take() {
-            farewell();
+        if let Some(abandoned) = self.abandoned.take() {
+            abandoned();
         }
     }
 }

@@ -269,7 +269,7 @@ impl SocketIo {
         let pause = self.pause;
         let mut response = handshake.answer();
         Takeover::stream(&mut response, move |mut line| async move {
-            let mut farewell: Option<Box<dyn FnOnce() + Send>> = None;
+            let mut abandoned: Option<Box<dyn FnOnce() + Send>> = None;
             if let Some(sid) = sid {
                 // It went over already, or does so now.
                 if edge.is_upgrading() {
@@ -281,12 +281,12 @@ impl SocketIo {
                     Ok(Ok(())) => edge.upgrades(),
                     Ok(Err(Gone)) | Err(_) => return,
                 }
-                farewell = Some(Box::new(move || handler.abandoned(sid)));
+                abandoned = Some(Box::new(move || handler.abandoned(sid)));
             }
             if !pause.is_zero() {
                 sleep(pause).await;
             }
-            let io = Watched::new(line.pipe, line.received.freeze(), edge, beginning, farewell);
+            let io = Watched::new(line, edge, beginning, abandoned);
             if let Err(error) = service.call((io, request)).await {
                 tracing::debug!(%error, "a WebSocket that speaks no Engine.IO");
             }
