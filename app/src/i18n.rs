@@ -144,6 +144,22 @@ labels! {
 }
 
 impl Words {
+    /// After the form of one's own name.
+    pub fn name_saved(self, name: &str) -> String {
+        match self.0 {
+            Lang::En => format!("Saved: you are {name} now."),
+            Lang::Ko => format!("저장했어요. 이제 이름은 ‘{name}’입니다."),
+        }
+    }
+
+    /// After the form of one's own name, when it is none.
+    pub fn name_refused(self, why: &str) -> String {
+        match self.0 {
+            Lang::En => format!("Your name stays as it was: {why}."),
+            Lang::Ko => format!("이름을 바꾸지 못했어요: {why}"),
+        }
+    }
+
     fn pick(self, en: &'static str, ko: &'static str) -> &'static str {
         match self.0 {
             Lang::En => en,

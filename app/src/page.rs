@@ -40,8 +40,20 @@ pub struct Page {
     pub zone: i16,
     /// Whether `zone` came from the reader.
     pub zone_is_readers: bool,
+    /// What a form that led here came to; shown once.
+    pub notice: Option<Notice>,
     /// Which screen.
     pub screen: Screen,
+}
+
+/// What a form came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Notice {
+    /// The visitor's name is the one the page shows.
+    NameSaved,
+    /// The name was refused, and why, in English, from the server.
+    NameRefused(String),
 }
 
 /// Which screen.

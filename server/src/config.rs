@@ -58,6 +58,9 @@ pub struct Serve {
     /// data folder.
     #[arg(long, env = "COOKIE_SECRET", hide_env_values = true)]
     pub cookie_secret: Option<String>,
+    /// A secret that signed cookies before: they stay good, and are signed anew. May be repeated, or given with commas.
+    #[arg(long, env = "OLD_COOKIE_SECRETS", hide_env_values = true, value_delimiter = ',')]
+    pub old_cookie_secret: Vec<String>,
     /// Another origin whose pages may publish and listen, such as https://app.example. May be repeated, or
     /// given with commas.
     #[arg(long, env = "BARO_ALLOW_ORIGIN", value_delimiter = ',')]

@@ -25,7 +25,7 @@ pub mod web;
 use anyhow::Context;
 use config::{EngineKind, Serve};
 use engine::{Clock, Engine, Options, embedded::Embedded, memory::Memory};
-use http::{AccessLog, App, Origins, Parts, Visitors};
+use http::{AccessLog, App, Origins, Parts, Seal, Visitors};
 use hub::Hub;
 use leptos::prelude::{Env, LeptosOptions};
 use limits::OTHER_FILES;
@@ -68,16 +68,17 @@ pub async fn run(options: Serve) -> anyhow::Result<Running> {
         .with_context(|| format!("cannot listen on {}; choose another address with --listen", options.listen))?;
     let address = listener.local_addr()?;
     let hub = open_hub(&options)?;
-    let visitors = match (&options.cookie_secret, options.engine) {
-        (Some(secret), _) if !secret.is_empty() => Visitors::new(secret.as_bytes()),
+    let old = &options.old_cookie_secret;
+    let seal = match (&options.cookie_secret, options.engine) {
+        (Some(secret), _) if !secret.is_empty() => Seal::new(secret.as_bytes(), old),
         // Nothing is written for a server that keeps nothing.
-        (_, EngineKind::Memory) => Visitors::new(getrandom::u64()?.to_be_bytes()),
-        _ => Visitors::from_folder(&options.data).context("the cookie secret cannot be kept in the data folder")?,
+        (_, EngineKind::Memory) => Seal::new(getrandom::u64()?.to_be_bytes(), old),
+        _ => Seal::from_folder(&options.data, old).context("the cookie secret cannot be kept in the data folder")?,
     };
     let log = AccessLog::new(options.log);
     let app = App::from(Parts {
         hub: hub.clone(),
-        visitors: Arc::new(visitors),
+        visitors: Arc::new(Visitors::new(seal)),
         origins: Arc::new(Origins::new(&options.allow_origin, address)),
         trusted: options.trusted_proxy.clone(),
         log: log.clone(),

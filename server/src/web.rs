@@ -3,7 +3,7 @@
 use crate::{
     clock,
     http::App,
-    http::{Asked, host_of},
+    http::{Asked, MessageRefused, Notice, host_of},
     hub::Until,
     session::Refusal,
 };
@@ -51,6 +51,12 @@ pub async fn channel(
     refused: Option<(ErrorCode, Refused)>,
 ) -> Response {
     let (code, refused) = refused.unzip();
+    let refused = refused.or_else(|| match Notice::of(&asked, app.visitors.seal()) {
+        Some(Notice::MessageRefused(MessageRefused { channel, message, body, .. })) if channel == name => {
+            Some(Refused { message, body })
+        }
+        _ => None,
+    });
     let status = code.and_then(|code| StatusCode::from_u16(code.status()).ok()).unwrap_or(StatusCode::OK);
     match snapshot(app, name, at, refused).await {
         Ok(channel) => render(app, asked, Screen::Channel(Box::new(channel)), status).await,
@@ -102,11 +108,12 @@ pub async fn problem(app: &App, asked: Asked, refusal: &Refusal) -> Response {
 
 async fn render(app: &App, asked: Asked, screen: Screen, status: StatusCode) -> Response {
     let lang = asked.lang();
-    let known = asked.visitor.clone();
-    let visitor = known.clone().unwrap_or_else(|| app.visitors.fresh(lang));
+    let visitor = asked.visitor.clone().unwrap_or_else(|| app.visitors.fresh(lang));
     let zone = asked.cookie("tz").and_then(|zone| zone.parse::<i16>().ok()).filter(|zone| zone.abs() <= 14 * 60);
     let host = host_of(&asked).unwrap_or("localhost").to_owned();
-    let scheme = forwarded_scheme(&asked.headers);
+    // Behind a proxy that ends TLS the visitor's address bar says https: commands shown must, too.
+    let scheme = if asked.peer.secure { "https" } else { "http" };
+    let notice = Notice::of(&asked, app.visitors.seal());
     let page = Page {
         lang,
         origin: format!("{scheme}://{host}"),
@@ -114,17 +121,24 @@ async fn render(app: &App, asked: Asked, screen: Screen, status: StatusCode) -> 
         now: clock::now(),
         zone: zone.unwrap_or(0),
         zone_is_readers: zone.is_some(),
+        notice: match &notice {
+            Some(Notice::NameSaved) => Some(app::page::Notice::NameSaved),
+            Some(Notice::NameRefused(why)) => Some(app::page::Notice::NameRefused(why.clone())),
+            Some(Notice::MessageRefused(_)) | None => None,
+        },
         screen,
     };
-    // A visitor who comes for the first time gets the cookie with the first page.
-    let cookie = known.is_none().then(|| app.visitors.cookie(&visitor));
+    // A visitor who comes for the first time gets the cookie with the first page; one under an old secret a new one.
+    let mut cookies: Vec<HeaderValue> =
+        if asked.current { Vec::new() } else { vec![app.visitors.cookie(&visitor, asked.peer)] };
+    cookies.extend(notice.map(|_| Notice::shown(asked.peer)));
     let context = move || {
         let response = expect_context::<ResponseOptions>();
         response.set_status(status);
         for (name, value) in headers(&host) {
             response.insert_header(name, value);
         }
-        if let Some(cookie) = &cookie {
+        for cookie in &cookies {
             response.append_header(header::SET_COOKIE, cookie.clone());
         }
     };
@@ -132,12 +146,6 @@ async fn render(app: &App, asked: Asked, screen: Screen, status: StatusCode) -> 
     let shell = move || view! { <Shell options=options.clone() page=page.clone() /> };
     let request = Request::builder().uri(asked.uri.clone()).body(Body::empty()).unwrap_or_default();
     leptos_axum::render_app_async_with_context(context, shell)(request).await
-}
-
-/// Behind a proxy that ends TLS the visitor's address bar says https: commands shown must, too.
-fn forwarded_scheme(headers: &HeaderMap) -> &'static str {
-    let https = headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https");
-    if https { "https" } else { "http" }
 }
 
 /// A page may run our scripts and talk to us, and nothing else.

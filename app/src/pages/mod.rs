@@ -7,7 +7,7 @@ pub mod problem;
 use crate::{
     components::{Surroundings, announcer::Announcer, bar::Bar, dom, surroundings},
     live::{Live, Starter},
-    page::{Page, Screen},
+    page::{Notice, Page, Screen},
 };
 use channel::ChannelPage;
 use home::HomePage;
@@ -72,6 +72,17 @@ pub fn App() -> impl IntoView {
         Screen::Channel(channel) => view! { <ChannelPage channel=channel /> }.into_any(),
         Screen::Problem(problem) => view! { <ProblemPage problem=problem.clone() /> }.into_any(),
     };
+    let notice = page.notice.as_ref().map(|notice| {
+        let (refused, text) = match notice {
+            Notice::NameSaved => (false, words.name_saved(&page.visitor.name)),
+            Notice::NameRefused(why) => (true, words.name_refused(why)),
+        };
+        view! {
+            <p class="notice" class:refusal=refused role="status">
+                {text}
+            </p>
+        }
+    });
     let at_channels = matches!(page.screen, Screen::Home(_));
     if let Some(Starter(start)) = use_context::<Starter>() {
         Effect::new(move || untrack(|| start(page.clone(), live)));
@@ -84,6 +95,7 @@ pub fn App() -> impl IntoView {
             {words.not_live()} " " <a href=place_back>{words.reload()}</a>
         </p>
         <Bar at_channels />
+        {notice}
         {screen}
         <Announcer />
     }

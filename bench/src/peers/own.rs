@@ -77,5 +77,9 @@ fn without_settings(command: &mut Command) {
             command.env_remove(name);
         }
     }
-    command.env_remove("COOKIE_SECRET").env_remove("TOKIO_WORKER_THREADS").env("BARO_LOG", "off").env("BARO_LOG_LEVEL", "warn");
+    command
+        .env_remove("COOKIE_SECRET")
+        .env_remove("TOKIO_WORKER_THREADS")
+        .env("BARO_LOG", "off")
+        .env("BARO_LOG_LEVEL", "warn");
 }

@@ -1,6 +1,11 @@
 //! What kind of answer a request wants, and who asks.
 
-use super::{App, peer::Peer, visitor::Visitor};
+use super::{
+    App,
+    peer::Peer,
+    seal::Age,
+    visitor::{Known, Visitor},
+};
 use app::{
     page::Lang,
     wire::{self, Answer, Sender},
@@ -31,6 +36,8 @@ pub struct Asked {
     pub answer: Answer,
     /// Who asks, if it is a visitor.
     pub visitor: Option<Visitor>,
+    /// Its cookie is as it would be made now.
+    pub current: bool,
     /// Where it comes from.
     pub peer: Peer,
     /// What it asked for.
@@ -43,10 +50,20 @@ impl Asked {
     /// Takes a request's head; what is left has the rest.
     pub fn take(app: &App, mut request: Request) -> (Self, Request) {
         let headers = std::mem::take(request.headers_mut());
+        let peer = request.extensions().get::<Peer>().copied().unwrap_or_default();
+        let (visitor, current) = match app.visitors.read(&headers) {
+            Known::Nobody => (None, false),
+            Known::Visitor(visitor, age) => (Some(visitor), age == Age::Current),
+            Known::Foreign => {
+                tracing::info!(client = %peer.address, "a visitor's cookie that is not ours: a first visit");
+                (None, false)
+            }
+        };
         let asked = Self {
             answer: accepted(&headers),
-            visitor: app.visitors.read(&headers),
-            peer: request.extensions().get::<Peer>().copied().unwrap_or_default(),
+            visitor,
+            current,
+            peer,
             uri: std::mem::take(request.uri_mut()),
             headers,
         };

@@ -1,6 +1,11 @@
 //! Publishing by POST.
 
-use super::{App, HttpError, negotiate::Asked, params::reading};
+use super::{
+    App, HttpError,
+    negotiate::Asked,
+    notice::{MessageRefused, Notice},
+    params::reading,
+};
 use crate::{
     engine::{Appended, Draft},
     limits::BODY_TIMEOUT,
@@ -68,9 +73,19 @@ pub(super) async fn say(
     let text = form.get("body").map(|body| body.replace("\r\n", "\n")).unwrap_or_default();
     match publish_form(&app, &asked, channel.clone(), &text, form.get("key").cloned()).await {
         Ok(()) => Ok(Redirect::to(&channel.path()).into_response()),
-        Err(refusal) => {
-            let refused = Refused { message: refusal.message, body: text };
-            Ok(web::channel(&app, asked, channel, None, Some((refusal.code, refused))).await)
+        Err(Refusal { code, message, .. }) => {
+            let refused = MessageRefused { channel, code, message, body: text };
+            match Notice::MessageRefused(refused.clone()).cookie(app.visitors.seal(), asked.peer) {
+                Some(cookie) => {
+                    Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&refused.channel.path())).into_response())
+                }
+                // More than a cookie holds: the answer is the page itself.
+                None => {
+                    let MessageRefused { channel, code, message, body } = refused;
+                    let refused = Refused { message, body };
+                    Ok(web::channel(&app, asked, channel, None, Some((code, refused))).await)
+                }
+            }
         }
     }
 }

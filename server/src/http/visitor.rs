@@ -1,6 +1,13 @@
 //! Who it is: a signed cookie with an opaque id and a name. A request without one is a program.
 
-use super::{App, HttpError, negotiate::Asked, peer::Peer, publish::read_form};
+use super::{
+    App, HttpError,
+    negotiate::Asked,
+    notice::{Notice, set_cookie},
+    peer::Peer,
+    publish::read_form,
+    seal::{Age, Seal},
+};
 use app::wire::{Kind, Sender, sender_name};
 use axum::{
     extract::{Request, State},
@@ -8,9 +15,6 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
-use std::{fs, io, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 
 const COOKIE: &str = "baro";
 const YEAR_SECONDS: u32 = 31_536_000;
@@ -34,59 +38,47 @@ impl Visitor {
 }
 
 /// Signs and reads the visitor cookie.
-pub struct Visitors {
-    /// Knows the secret: taking a key in is half the work of a short text's code.
-    mac: Hmac<Sha256>,
+pub struct Visitors(Seal);
+
+/// Who a cookie says a request is from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// There is none.
+    Nobody,
+    /// A visitor; a cookie under an old secret is to be renewed.
+    Visitor(Visitor, Age),
+    /// The cookie is forged, or of another server.
+    Foreign,
 }
 
 impl Visitors {
-    /// With this secret, of any length.
-    pub fn new(secret: impl AsRef<[u8]>) -> Self {
-        Self { mac: Hmac::new_from_slice(secret.as_ref()).expect("a key of any length is one") }
+    /// With this seal.
+    pub fn new(seal: Seal) -> Self {
+        Self(seal)
     }
 
-    /// The secret kept in the data folder, made at the first start, readable by its owner only.
-    ///
-    /// # Errors
-    /// The folder cannot be read or written.
-    pub fn from_folder(folder: &Path) -> io::Result<Self> {
-        let path = folder.join("cookie-secret");
-        match fs::read(&path) {
-            Ok(secret) if !secret.is_empty() => Ok(Self::new(secret)),
-            _ => {
-                let mut random = [0u8; 32];
-                getrandom::fill(&mut random).map_err(io::Error::other)?;
-                let secret = BASE64_URL_SAFE_NO_PAD.encode(random);
-                fs::create_dir_all(folder)?;
-                let mut file = fs::File::options().create(true).truncate(true).write(true).mode(0o600).open(&path)?;
-                file.write_all(secret.as_bytes())?;
-                file.sync_all()?;
-                Ok(Self::new(secret))
-            }
+    /// The seal.
+    pub fn seal(&self) -> &Seal {
+        &self.0
+    }
+
+    /// The visitor of a request.
+    pub fn read(&self, headers: &HeaderMap) -> Known {
+        match super::negotiate::cookie(headers, COOKIE) {
+            None => Known::Nobody,
+            Some(value) => self.parse(value).map_or(Known::Foreign, |(visitor, age)| Known::Visitor(visitor, age)),
         }
     }
 
-    fn mac(&self, parts: &[&[u8]]) -> Hmac<Sha256> {
-        let mut mac = self.mac.clone();
-        for part in parts {
-            mac.update(&(part.len() as u64).to_be_bytes());
-            mac.update(part);
-        }
-        mac
-    }
-
-    /// The visitor of a request; a cookie that is forged or of another server is none.
-    pub fn read(&self, headers: &HeaderMap) -> Option<Visitor> {
-        let value = super::negotiate::cookie(headers, COOKIE)?;
+    fn parse(&self, value: &str) -> Option<(Visitor, Age)> {
         if value.len() > COOKIE_BYTES {
             return None;
         }
         let (id, rest) = value.split_once('.')?;
         let (name, signature) = rest.split_once('.')?;
-        let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).ok()?;
-        self.mac(&[b"visitor", id.as_bytes(), name.as_bytes()]).verify_slice(&signature).ok()?;
+        let age = self.0.verify(&[b"visitor", id.as_bytes(), name.as_bytes()], signature)?;
         let name = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(name).ok()?).ok()?;
-        Some(Visitor { id: id.to_owned(), name })
+        Some((Visitor { id: id.to_owned(), name }, age))
     }
 
     /// A visitor who comes for the first time.
@@ -100,22 +92,19 @@ impl Visitors {
     }
 
     /// The cookie that makes a browser this visitor.
-    pub fn cookie(&self, visitor: &Visitor) -> HeaderValue {
+    pub fn cookie(&self, visitor: &Visitor, peer: Peer) -> HeaderValue {
         let name = BASE64_URL_SAFE_NO_PAD.encode(&visitor.name);
-        let mac = self.mac(&[b"visitor", visitor.id.as_bytes(), name.as_bytes()]).finalize().into_bytes();
-        let signature = BASE64_URL_SAFE_NO_PAD.encode(mac);
         let id = &visitor.id;
-        let cookie =
-            format!("{COOKIE}={id}.{name}.{signature}; Path=/; Max-Age={YEAR_SECONDS}; HttpOnly; SameSite=Lax");
+        let signature = self.0.sign(&[b"visitor", id.as_bytes(), name.as_bytes()]);
+        let cookie = set_cookie(COOKIE, &format!("{id}.{name}.{signature}"), YEAR_SECONDS, true, peer);
         HeaderValue::from_str(&cookie).expect("base64 and base 36 are header text")
     }
 
     /// A program: the same name from the same address has the same id, which tells nothing of the address.
     pub fn program(&self, peer: Peer, name: String) -> Sender {
         let address = peer.address.to_string();
-        let mac = self.mac(&[b"program", address.as_bytes(), name.as_bytes()]).finalize().into_bytes();
-        let bits = mac.iter().take(8).fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
-        Sender { id: format!("p{}", base36(bits % 36u64.pow(6))), name, kind: Kind::Program }
+        let number = self.0.number(&[b"program", address.as_bytes(), name.as_bytes()]);
+        Sender { id: format!("p{}", base36(number % 36u64.pow(6))), name, kind: Kind::Program }
     }
 }
 
@@ -131,13 +120,24 @@ fn base36(mut number: u64) -> String {
     }
 }
 
-/// `POST /name`: a form with `name` and `back`.
+/// `POST /name`: a form with `name` and `back`. Always back: what it came to is told there.
 pub(super) async fn name(State(app): State<App>, request: Request) -> Result<Response, HttpError> {
     let (asked, request) = Asked::take(&app, request);
     let form = read_form(&app, &asked, request).await?;
-    let name = sender_name(form.get("name").map_or("", String::as_str))?;
-    let visitor = Visitor { name, ..asked.visitor.unwrap_or_else(|| app.visitors.fresh(app::page::Lang::En)) };
-    Ok(([(header::SET_COOKIE, app.visitors.cookie(&visitor))], back(&form)).into_response())
+    let mut response = back(&form).into_response();
+    let notice = match sender_name(form.get("name").map_or("", String::as_str)) {
+        Ok(name) => {
+            let known = asked.visitor.unwrap_or_else(|| app.visitors.fresh(app::page::Lang::En));
+            let cookie = app.visitors.cookie(&Visitor { name, ..known }, asked.peer);
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+            Notice::NameSaved
+        }
+        Err(error) => Notice::NameRefused(error.message),
+    };
+    if let Some(cookie) = notice.cookie(app.visitors.seal(), asked.peer) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    Ok(response)
 }
 
 /// `POST /lang`: a form with `lang` and `back`.
@@ -145,7 +145,7 @@ pub(super) async fn lang(State(app): State<App>, request: Request) -> Result<Res
     let (asked, request) = Asked::take(&app, request);
     let form = read_form(&app, &asked, request).await?;
     let lang = if form.get("lang").is_some_and(|lang| lang == "ko") { "ko" } else { "en" };
-    let cookie = format!("lang={lang}; Path=/; Max-Age={YEAR_SECONDS}; SameSite=Lax");
+    let cookie = set_cookie("lang", lang, YEAR_SECONDS, false, asked.peer);
     Ok(([(header::SET_COOKIE, cookie)], back(&form)).into_response())
 }
 
@@ -167,22 +167,29 @@ mod tests {
         headers
     }
 
+    fn visitors(secret: &str, old: &[&str]) -> Visitors {
+        let old: Vec<String> = old.iter().map(|&secret| secret.into()).collect();
+        Visitors::new(Seal::new(secret, &old))
+    }
+
     #[test]
     fn only_our_own_signature_makes_a_visitor() {
-        let visitors = Visitors::new("x");
+        let x = visitors("x", &[]);
         let visitor = Visitor { id: "v1".into(), name: "윤태호".into() };
-        let cookie = visitors.cookie(&visitor).to_str().unwrap().split(';').next().unwrap().to_owned();
-        assert_eq!(visitors.read(&headers(&format!("a=b; {cookie}"))), Some(visitor));
-        assert_eq!(Visitors::new("y").read(&headers(&cookie)), None);
-        assert_eq!(visitors.read(&headers(&cookie.replace("v1", "v2"))), None);
-        for nonsense in ["baro=", "baro=..", "baro=a.b.c", "other=1"] {
-            assert_eq!(visitors.read(&headers(nonsense)), None);
+        let cookie = x.cookie(&visitor, Peer::default()).to_str().unwrap().split(';').next().unwrap().to_owned();
+        assert_eq!(x.read(&headers(&format!("a=b; {cookie}"))), Known::Visitor(visitor.clone(), Age::Current));
+        assert_eq!(visitors("y", &[]).read(&headers(&cookie)), Known::Foreign);
+        assert_eq!(visitors("y", &["z", "x"]).read(&headers(&cookie)), Known::Visitor(visitor, Age::Old));
+        assert_eq!(x.read(&headers(&cookie.replace("v1", "v2"))), Known::Foreign);
+        for nonsense in ["baro=", "baro=..", "baro=a.b.c"] {
+            assert_eq!(x.read(&headers(nonsense)), Known::Foreign);
         }
+        assert_eq!(x.read(&headers("other=1")), Known::Nobody);
     }
 
     #[test]
     fn programs_keep_their_id() {
-        let visitors = Visitors::new("x");
+        let visitors = visitors("x", &[]);
         let one = visitors.program(Peer::default(), "esp32".into());
         assert_eq!(one, visitors.program(Peer::default(), "esp32".into()));
         assert_ne!(one.id, visitors.program(Peer::default(), "esp33".into()).id);

@@ -93,7 +93,11 @@ async fn the_form_of_the_page_sends_and_comes_back() {
     }
     let all = baro.json("/c/온실-3동").await;
     assert_eq!(bodies(&all), ["a\nb c"], "a double click sends once");
-    let empty = say("body=+&key=form-2").send().await.unwrap();
-    assert_eq!(empty.status(), 400);
-    assert!(empty.text().await.unwrap().contains("<textarea"), "back to the page, with what was typed");
+    // Refused, it leads back as well, and what was typed comes along.
+    let refused = say("body=keep%20this&key=%07").send().await.unwrap();
+    assert_eq!(refused.status(), 303);
+    let notice = refused.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let page = baro.get("/c/온실-3동").header("accept", "text/html");
+    let page = page.header("cookie", notice).send().await.unwrap().text().await.unwrap();
+    assert!(page.contains("keep this</textarea>") && page.contains("an idempotency key has"), "{page}");
 }

@@ -102,3 +102,69 @@ async fn a_half_sent_request_is_not_waited_for_for_ever() {
     // Time is paused: it runs ahead to the server's timeout as soon as nothing else can happen.
     stream.read_to_end(&mut answer).await.unwrap();
 }
+
+#[tokio::test]
+async fn cookies_are_secure_behind_tls_and_survive_a_new_secret() {
+    let baro = Baro::start_with(&["--trusted-proxy", "127.0.0.1", "--cookie-secret", "first"]).await;
+    let page = || baro.get("/c/a").header("accept", "text/html");
+    let plain = set_cookies(page()).await;
+    assert!(plain.iter().all(|cookie| !cookie.contains("Secure")), "{plain:?}");
+    let behind = set_cookies(page().header("x-forwarded-proto", "https")).await;
+    assert!(behind.iter().all(|cookie| cookie.ends_with("; Secure")), "{behind:?}");
+    let pair = behind[0].split(';').next().unwrap().to_owned();
+
+    // Nobody is taken at their word who is no trusted proxy; the old secret's cookies are good, and made anew.
+    let baro = baro.restart_with(&["--cookie-secret", "second", "--old-cookie-secret", "first"]).await;
+    let page = || baro.get("/c/a").header("accept", "text/html");
+    let renewed = set_cookies(page().header("cookie", &pair).header("x-forwarded-proto", "https")).await;
+    let (id, renewed) = (pair.split('.').next().unwrap(), renewed[0].clone());
+    assert!(renewed.starts_with(id) && !renewed.starts_with(&pair) && !renewed.contains("Secure"), "{renewed}");
+    let renewed = renewed.split(';').next().unwrap().to_owned();
+    assert_eq!(set_cookies(page().header("cookie", &renewed)).await, Vec::<String>::new());
+
+    // Forged, or of another server: a first visit, and a program where something is published.
+    let forged = renewed.replace("baro=v", "baro=w");
+    let fresh = set_cookies(page().header("cookie", &forged)).await;
+    assert!(fresh[0].starts_with("baro=v") && !fresh[0].starts_with(id), "{fresh:?}");
+    assert_eq!(baro.post("/c/a", "x").header("cookie", &forged).send().await.unwrap().status(), 201);
+    assert_eq!(baro.json("/c/a").await["messages"][0]["from"]["kind"], "program");
+}
+
+#[tokio::test]
+async fn a_notice_is_shown_once() {
+    let baro = Baro::start().await;
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let form = |path: &str, body: &'static str| {
+        client.post(baro.url(path)).header("content-type", "application/x-www-form-urlencoded").body(body)
+    };
+    let page = |cookies: &str| baro.get("/c/a").header("accept", "text/html").header("cookie", cookies);
+    for (path, body, said) in [
+        ("/name", "name=Mina&back=/c/a", "Saved: you are Mina now."),
+        ("/name", "name=%07&back=/c/a", "Your name stays as it was"),
+        ("/c/a/say", "body=%20", "the message is empty"),
+    ] {
+        let answer = form(path, body).send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), answer.headers()["location"].to_str().unwrap()), (303, "/c/a"));
+        let cookies: Vec<_> = answer.headers().get_all("set-cookie").iter().map(|c| c.to_str().unwrap()).collect();
+        let cookies: Vec<_> = cookies.iter().map(|cookie| cookie.split(';').next().unwrap()).collect();
+        let shown = page(&cookies.join("; ")).send().await.unwrap();
+        assert_eq!(shown.status(), 200);
+        let forgets =
+            shown.headers().get_all("set-cookie").iter().any(|c| c.to_str().unwrap().starts_with("notice=; "));
+        assert!(forgets, "{body}: the browser is told to forget it");
+        assert!(shown.text().await.unwrap().contains(said), "{body}");
+        let forged = cookies.iter().map(|cookie| cookie.replace("notice=", "notice=x")).collect::<Vec<_>>().join("; ");
+        assert!(!page(&forged).send().await.unwrap().text().await.unwrap().contains(said), "{body}: sealed");
+    }
+    // What no cookie holds is answered with the page, and is not lost.
+    let long = format!("body={}", "x".repeat(1_100_000));
+    let answer = client.post(baro.url("/c/a/say")).body(long).send().await.unwrap();
+    assert_eq!(answer.status(), 413);
+    assert!(answer.text().await.unwrap().contains(&"x".repeat(1_100_000)));
+}
+
+async fn set_cookies(request: reqwest::RequestBuilder) -> Vec<String> {
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    answer.headers().get_all("set-cookie").iter().map(|cookie| cookie.to_str().unwrap().to_owned()).collect()
+}

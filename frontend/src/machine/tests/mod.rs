@@ -68,6 +68,7 @@ pub(super) fn with_screen(screen: Screen) -> Page {
         now: Time(0),
         zone: 0,
         zone_is_readers: false,
+        notice: None,
         screen,
     }
 }
