@@ -30,6 +30,8 @@ pub enum Command {
     Publish(Publish),
     /// Print a channel's messages as they come.
     Tail(TailOptions),
+    /// Publish simulated prices, so that a chart has something to show.
+    Demo(Demo),
     /// Copy everything kept into one new file, while a server runs or not.
     Backup(Copy),
     /// Put a file that `backup` made in the place of what the data folder has; no server may run on it.
@@ -195,6 +197,23 @@ pub struct Publish {
     /// The program's name.
     #[arg(long, env = "BARO_FROM", default_value = "baro")]
     pub from: String,
+    /// The server.
+    #[command(flatten)]
+    pub server: Server,
+}
+
+/// Options of `baro demo`.
+#[derive(Clone, Debug, Args)]
+pub struct Demo {
+    /// Where to.
+    #[arg(long, default_value = "demo-stocks")]
+    pub channel: String,
+    /// Time between two messages.
+    #[arg(long, default_value = "400ms", value_parser = humantime::parse_duration)]
+    pub every: Duration,
+    /// Messages to publish; without it until it is stopped.
+    #[arg(long)]
+    pub count: Option<u64>,
     /// The server.
     #[command(flatten)]
     pub server: Server,

@@ -70,6 +70,7 @@ async fn run(cli: Cli, dotenv: dotenvy::Result<PathBuf>) -> anyhow::Result<()> {
         Some(Command::Serve(options)) => serve(options).await,
         Some(Command::Publish(options)) => cli::publish(options).await,
         Some(Command::Tail(options)) => cli::tail(options).await,
+        Some(Command::Demo(options)) => cli::demo(options).await,
         Some(Command::Backup(options)) => cli::backup(&options),
         Some(Command::Restore(options)) => cli::restore(&options),
     }

@@ -1,11 +1,13 @@
-//! `baro publish` and `baro tail`: a server's channels in a terminal. `baro backup` and `baro restore`: a data
+//! `baro publish`, `baro tail` and `baro demo`: a server's channels in a terminal. `baro backup` and `baro restore`: a data
 //! folder's copies.
 
 mod copy;
+mod demo;
 mod publish;
 mod tail;
 
 pub use copy::{backup, restore};
+pub use demo::demo;
 pub use publish::publish;
 pub use tail::tail;
 

@@ -29,7 +29,7 @@ pub async fn publish(options: Publish) -> anyhow::Result<()> {
 }
 
 /// One message, under one key for all tries, so that a retry never doubles it.
-async fn send(client: &reqwest::Client, url: &reqwest::Url, body: String) -> anyhow::Result<()> {
+pub(super) async fn send(client: &reqwest::Client, url: &reqwest::Url, body: String) -> anyhow::Result<()> {
     let key = format!("{:016x}{:016x}", getrandom::u64()?, getrandom::u64()?);
     for tries in 0..TRIES {
         let sent = client.post(url.clone()).header("idempotency-key", &key).body(body.clone()).send().await;

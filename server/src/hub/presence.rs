@@ -81,6 +81,8 @@ struct Member {
 struct Change {
     sender: Sender,
     joined: bool,
+    /// Who was there before and is called otherwise now.
+    renamed: bool,
 }
 
 /// One connection's place in its channels; it goes with it.
@@ -240,7 +242,13 @@ impl State {
         let room = self.rooms.entry(channel.clone()).or_default();
         if !room.members.contains_key(&sender.id) {
             self.version += 1;
-            room.note(self.version, Change { sender: sender.clone(), joined: true });
+            room.note(self.version, Change { sender: sender.clone(), joined: true, renamed: false });
+            self.stirred.insert(channel.clone());
+        }
+        if let Some(member) = room.members.get_mut(&sender.id).filter(|member| member.sender != *sender) {
+            self.version += 1;
+            member.sender = sender.clone();
+            room.note(self.version, Change { sender: sender.clone(), joined: true, renamed: true });
             self.stirred.insert(channel.clone());
         }
         let fresh = || Member { sender: sender.clone(), connections: 0, until: None, looked_at: None };
@@ -316,14 +324,14 @@ impl State {
         let Some(member) = room.members.remove(id) else { return };
         self.loose -= 1;
         self.version += 1;
-        room.note(self.version, Change { sender: member.sender, joined: false });
+        room.note(self.version, Change { sender: member.sender, joined: false, renamed: false });
         self.stirred.insert(channel.clone());
     }
 }
 
 impl Room {
     fn note(&mut self, version: u64, change: Change) {
-        if change.sender.kind == Kind::Person {
+        if change.sender.kind == Kind::Person && !change.renamed {
             self.people = if change.joined { self.people + 1 } else { self.people.saturating_sub(1) };
         }
         self.changes.push_back((version, change));
@@ -359,18 +367,21 @@ impl Room {
         Some(frame)
     }
 
-    /// Who came and who went since; who did both is in neither.
+    /// Who came, or is called otherwise, and who went since; who came and went is in neither.
     fn difference(&self, last: u64) -> Option<(Vec<Sender>, Vec<Sender>)> {
-        let mut changed: BTreeMap<&str, (&Change, bool)> = BTreeMap::new();
+        let mut changed: BTreeMap<&str, (&Change, bool, bool)> = BTreeMap::new();
         for (_, change) in self.changes.iter().filter(|(version, _)| *version > last) {
             // The first change tells whether the reader knows them: who joins was not there.
-            let was_there = !change.joined;
-            let entry = changed.entry(&change.sender.id).or_insert((change, was_there));
+            let was_there = !change.joined || change.renamed;
+            let entry = changed.entry(&change.sender.id).or_insert((change, was_there, false));
             entry.0 = change;
+            entry.2 |= change.renamed;
         }
         let pick = |joined: bool| {
-            let picked = changed.values().filter(|(change, was_there)| change.joined == joined && *was_there != joined);
-            picked.map(|(change, _)| change.sender.clone()).take(PRESENCE_NAMES).collect::<Vec<_>>()
+            let picked = changed.values().filter(|(change, was_there, renamed)| {
+                change.joined == joined && (*was_there != joined || (joined && *renamed))
+            });
+            picked.map(|(change, ..)| change.sender.clone()).take(PRESENCE_NAMES).collect::<Vec<_>>()
         };
         let (joined, left) = (pick(true), pick(false));
         (!joined.is_empty() || !left.is_empty()).then_some((joined, left))

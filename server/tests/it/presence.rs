@@ -156,3 +156,27 @@ async fn another_set_of_channels_is_another_presence() {
     let mut two = baro.websocket("/live?channels=b&from=two").await;
     assert_eq!(presence(&mut two).await.programs, 2);
 }
+
+#[tokio::test]
+async fn a_new_name_is_told_and_nobody_is_counted_twice() {
+    let baro = Baro::start().await;
+    let before = cookie(&baro).await;
+    let mut watcher = baro.websocket("/live?channels=a&from=watcher").await;
+    presence(&mut watcher).await;
+    let first = baro.websocket_as("/live?channels=a", &before).await;
+    let came = presence(&mut watcher).await;
+    let id = came.joined[0].id.clone();
+    let after = renamed(&baro, &before).await;
+    drop(first);
+    let _second = baro.websocket_as("/live?channels=a", &after).await;
+    let told = presence(&mut watcher).await;
+    assert_eq!((names(&told.joined), told.joined[0].id.clone(), told.people), (vec!["Mina"], id, 1));
+}
+
+/// The cookie of the same visitor, called Mina.
+async fn renamed(baro: &Baro, cookie: &str) -> String {
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let form = client.post(baro.url("/name")).header("cookie", cookie).body("name=Mina&back=/");
+    let answer = form.header("content-type", "application/x-www-form-urlencoded").send().await.unwrap();
+    answer.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned()
+}
