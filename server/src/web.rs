@@ -22,7 +22,7 @@ use axum::{
 };
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
-use rust_embed::RustEmbed;
+use rust_embed::{EmbeddedFile, RustEmbed};
 use std::borrow::Cow;
 
 /// Messages a channel page begins with.
@@ -175,6 +175,22 @@ fn headers(host: &str) -> Vec<(HeaderName, HeaderValue)> {
 #[allow_missing = true]
 struct Site;
 
+/// The newest client of Socket.IO, as its own server serves it: a page that says `<script src="/socket.io/socket.io.js">`
+/// finds it here.
+#[derive(RustEmbed)]
+#[folder = "../end2end/node_modules/socket.io-client-4/dist"]
+#[include = "socket.io.min.js"]
+#[allow_missing = true]
+struct SocketIoClient;
+
+/// The script of Socket.IO's client.
+pub fn socket_io_client(headers: &HeaderMap) -> Response {
+    match SocketIoClient::get("socket.io.min.js") {
+        Some(found) => file(found, None, "text/javascript; charset=utf-8", headers),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
 const FAVICON: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><path d="M3 16h18" stroke="#7C8781" stroke-width="4" stroke-linecap="round"/><circle cx="23" cy="16" r="6" fill="#0B6B4F"/></svg>"##;
 
 /// The files pages load.
@@ -184,11 +200,11 @@ pub fn assets<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new().route("/favicon.svg", get(favicon)).route("/pkg/{file}", get(asset))
 }
 
-async fn asset(Path(file): Path<String>, headers: HeaderMap) -> Response {
+async fn asset(Path(file_name): Path<String>, headers: HeaderMap) -> Response {
     let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let accepts =
         |coding: &str| accepted.split(',').any(|item| item.split(';').next().is_some_and(|c| c.trim() == coding));
-    let path = format!("pkg/{file}");
+    let path = format!("pkg/{file_name}");
     let encoded = [("br", ".br"), ("gzip", ".gz")]
         .into_iter()
         .filter(|(coding, _)| accepts(coding))
@@ -196,6 +212,10 @@ async fn asset(Path(file): Path<String>, headers: HeaderMap) -> Response {
     let Some((coding, found)) = encoded.or_else(|| Site::get(&path).map(|found| (None, found))) else {
         return StatusCode::NOT_FOUND.into_response();
     };
+    file(found, coding, media_type(&file_name), &headers)
+}
+
+fn file(found: EmbeddedFile, coding: Option<&'static str>, media_type: &'static str, headers: &HeaderMap) -> Response {
     // Names do not change with content: browsers ask whether theirs is still the one.
     let hash = found.metadata.sha256_hash();
     let etag = format!("\"{}\"", hash.iter().take(12).map(|byte| format!("{byte:02x}")).collect::<String>());
@@ -208,7 +228,7 @@ async fn asset(Path(file): Path<String>, headers: HeaderMap) -> Response {
     if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
         return (StatusCode::NOT_MODIFIED, answer).into_response();
     }
-    answer.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type(&file)));
+    answer.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     if let Some(coding) = coding {
         answer.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding));
     }

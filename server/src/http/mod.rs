@@ -97,7 +97,8 @@ fn router(app: App) -> Router {
 /// Answers a request: what all of them go through, and then its path. Not as layers of the router: each would be two
 /// allocations.
 async fn respond(app: App, router: Router, request: Request) -> Response {
-    let socket_io = app.socket_io.iter().position(|at| at.is_at(request.uri().path()));
+    let path = request.uri().path();
+    let socket_io = app.socket_io.iter().position(|at| at.is_at(path));
     let mut response = match app.origins.check(&request, socket_io.is_some()) {
         Err(refusal) => refusal.into_response(),
         Ok(None) => route(&app, router, socket_io, request).await,
@@ -112,6 +113,9 @@ async fn route(app: &App, mut router: Router, socket_io: Option<usize>, request:
     match socket_io {
         // In a box: all other requests need no room for it.
         Some(at) => Box::pin(socket_io::answer(app, &app.socket_io[at], request)).await.into_response(),
+        None if app.socket_io.iter().any(|at| at.has_script_at(request.uri().path())) => {
+            web::socket_io_client(request.headers())
+        }
         None => router.call(request).await.unwrap_or_else(|never| match never {}),
     }
 }

@@ -139,6 +139,11 @@ impl SocketIo {
         path.strip_prefix(&self.path).is_some_and(|rest| rest.is_empty() || rest == "/")
     }
 
+    /// Whether its clients' script lives at this path.
+    pub fn has_script_at(&self, path: &str) -> bool {
+        path.strip_prefix(&self.path).is_some_and(|rest| ["/socket.io.js", "/socket.io.min.js"].contains(&rest))
+    }
+
     /// The server stops: says goodbye to those who are in no namespace. All others hear of it there.
     pub fn stop(&self) {
         self.handler.stop();
