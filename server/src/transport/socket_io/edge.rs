@@ -3,6 +3,7 @@ use crate::{
     transport::{Farewell, Guarded, Line},
 };
 use app::wire::Sender;
+use bytes::Bytes;
 use futures::task::AtomicWaker;
 use std::{
     io,
@@ -151,10 +152,12 @@ impl Watched {
         edge: Arc<Edge>,
         beginning: Beginning,
         abandoned: Option<Box<dyn FnOnce() + Send>>,
-    ) -> Self {
+    ) -> Box<Self> {
         let Line { pipe, received, farewell, .. } = line;
-        let guarded = Guarded::new(pipe, received.freeze());
-        Self { guarded, edge, beginning, early: None, abandoned, _farewell: farewell }
+        // A copy: what was received lies in a buffer of hyper's, which is larger than all the rest.
+        let guarded = Guarded::new(pipe, Bytes::copy_from_slice(&received));
+        // In a box: Engine.IO's task has room for it several times over.
+        Box::new(Self { guarded, edge, beginning, early: None, abandoned, _farewell: farewell })
     }
 }
 

@@ -64,6 +64,9 @@ struct Opened {
 
 /// Bytes of a payload that says no more than that the session ends: `1`, in Engine.IO 3 `1:1`.
 const CLOSE_BYTES: u64 = 3;
+/// Bytes a WebSocket reads in one go: each has such a buffer for as long as it lives. More of it is read for less when
+/// clients publish much; most listen.
+const READ_BYTES: usize = 1024;
 /// Bytes of the answer that opens a session.
 const HANDSHAKE_BYTES: usize = 4096;
 
@@ -120,6 +123,7 @@ impl SocketIo {
             .upgrade_timeout(UPGRADE_TIMEOUT)
             .max_buffer_size(OUTBOUND_PACKETS + outbound::SPARE)
             .max_payload(max_payload as u64)
+            .ws_read_buffer_size(READ_BYTES)
             .ws_max_message_size(max_payload)
             .ws_max_frame_size(max_payload)
             .build();
@@ -267,7 +271,7 @@ impl SocketIo {
         };
         let mut request = Request::new(());
         let beginning = if sid.is_none() && is_four(&uri) { Beginning::BeforePing } else { Beginning::Over };
-        *request.uri_mut() = uri;
+        *request.uri_mut() = detached(&uri);
         request.extensions_mut().insert(Introduced(Arc::clone(&edge)));
         let mut service = self.service.clone();
         let handler = Arc::clone(&self.handler);
@@ -326,11 +330,16 @@ impl Drop for Abandoned {
 fn head_of(parts: &Parts) -> Request<()> {
     let mut head = Request::new(());
     *head.method_mut() = parts.method.clone();
-    *head.uri_mut() = parts.uri.clone();
+    *head.uri_mut() = detached(&parts.uri);
     if let Some(kind) = parts.headers.get(header::CONTENT_TYPE) {
         head.headers_mut().insert(header::CONTENT_TYPE, kind.clone());
     }
     head
+}
+
+/// A copy of its own: hyper's is a piece of the buffer it read the request into, and would keep all of it.
+fn detached(uri: &Uri) -> Uri {
+    uri.to_string().parse().unwrap_or_default()
 }
 
 /// Whether a request speaks Engine.IO 4, where the server pings.

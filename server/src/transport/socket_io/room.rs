@@ -32,7 +32,7 @@ pub(super) struct Room {
     place: Place,
     session: Session,
     voice: Arc<Voice>,
-    events: UnboundedReceiver<Event>,
+    events: UnboundedReceiver<Box<Event>>,
 }
 
 /// The last argument of an event, before its acknowledgement.
@@ -49,7 +49,7 @@ impl Room {
         namespace: String,
         place: Place,
         opening: Opening,
-        events: UnboundedReceiver<Event>,
+        events: UnboundedReceiver<Box<Event>>,
     ) {
         match Self::begin(&rooms, &namespace, place, opening, events).await {
             Ok((room, first)) => room.serve(first).await,
@@ -61,7 +61,7 @@ impl Room {
     }
 
     /// The default namespace of a client that was told from the beginning that it is in.
-    pub(super) async fn open_silently(rooms: Arc<Rooms>, opening: Opening, events: UnboundedReceiver<Event>) {
+    pub(super) async fn open_silently(rooms: Arc<Rooms>, opening: Opening, events: UnboundedReceiver<Box<Event>>) {
         let Ok(subscription) = rooms.hub.subscribe(Vec::new(), Start::Now).await else { return };
         Self::new(rooms, "/".into(), Place::Default, opening.from, None, subscription, events).serve(Vec::new()).await;
     }
@@ -73,7 +73,7 @@ impl Room {
         from: Option<String>,
         offset: Option<Offset>,
         subscription: Subscription,
-        events: UnboundedReceiver<Event>,
+        events: UnboundedReceiver<Box<Event>>,
     ) -> Self {
         let author = Arc::new(rooms.outbound.edge().sender(from));
         let subscription = subscription.attended_by(Arc::clone(&author)).with_presence();
@@ -88,7 +88,7 @@ impl Room {
         namespace: &str,
         place: Place,
         opening: Opening,
-        events: UnboundedReceiver<Event>,
+        events: UnboundedReceiver<Box<Event>>,
     ) -> Result<(Self, Vec<Said>), ReadError> {
         let Opening { start, from, recovery } = opening;
         let recovers = rooms.opened.recovers;

@@ -38,8 +38,8 @@ pub(super) struct Rooms {
     pub(super) max_message: usize,
     pub(super) outbound: Arc<Outbound>,
     pub(super) opened: Opened,
-    /// Where events go, by the namespace as the client spells it. What waits there is bounded by the connection's edge.
-    rooms: Mutex<HashMap<String, UnboundedSender<Event>>>,
+    /// Where events go, by the namespace as the client spells it; in boxes, since a channel has room for some at once. What waits there is bounded by the connection's edge.
+    rooms: Mutex<HashMap<String, UnboundedSender<Box<Event>>>>,
     /// Came into any.
     joined: AtomicBool,
     assembly: Mutex<Assembly>,
@@ -86,7 +86,7 @@ impl Rooms {
         this
     }
 
-    fn rooms(&self) -> MutexGuard<'_, HashMap<String, UnboundedSender<Event>>> {
+    fn rooms(&self) -> MutexGuard<'_, HashMap<String, UnboundedSender<Box<Event>>>> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -134,7 +134,7 @@ impl Rooms {
         Ok(())
     }
 
-    fn enter(&self, namespace: &str) -> UnboundedReceiver<Event> {
+    fn enter(&self, namespace: &str) -> UnboundedReceiver<Box<Event>> {
         let (sender, events) = mpsc::unbounded_channel();
         self.rooms().insert(namespace.to_owned(), sender);
         self.joined.store(true, Ordering::Release);
@@ -153,7 +153,7 @@ impl Rooms {
         }
         let room = room.ok_or(Broken("an event for a namespace the client is not in"))?;
         self.outbound.edge().taken();
-        if room.send(Event { packet, attachments }).is_err() {
+        if room.send(Box::new(Event { packet, attachments })).is_err() {
             self.outbound.edge().handled();
         }
         Ok(())
