@@ -202,3 +202,21 @@ test("who is there and who writes is seen, and gone when they are", async ({ bar
   await context.close();
   await expect(people).toHaveCount(1, { timeout: 15_000 });
 });
+
+test("a name that was saved is told once, and in the reader's language", async ({ baro, page, context }) => {
+  await context.addCookies([{ name: "lang", value: "ko", url: baro.url }]);
+  await openLive(page, baro.channel("demo"));
+  await page.locator("details.me summary").click();
+  await page.locator("#own-name").fill("미나");
+  await page.locator("#own-name").press("Enter");
+  await expect(page.locator(".notice")).toHaveText("저장했어요. 이제 이름은 ‘미나’입니다.");
+  await live(page);
+  await expect(page.locator(".notice")).toBeVisible();
+  await type(page, "이제 미나");
+  await expect.poll(async () => (await baro.all("demo")).map((message) => message.from.name)).toEqual(["미나"]);
+  // All of the page is in the window, the composer's end as well.
+  expect(await page.evaluate(() => document.documentElement.scrollHeight <= innerHeight)).toBe(true);
+  await page.reload();
+  await live(page);
+  await expect(page.locator(".notice")).toHaveCount(0);
+});

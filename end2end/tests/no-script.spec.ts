@@ -27,3 +27,18 @@ test("without script a name opens a channel, and a name that is none is explaine
   await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
   await expect(page.locator("main")).toContainText(/letters, digits/);
 });
+
+test("without script the page says once what a form came to", async ({ baro, page }) => {
+  await page.goto(baro.channel("demo"));
+  await page.locator("details.me summary").click();
+  await page.locator("#own-name").fill("Mina");
+  await page.locator("#own-name").press("Enter");
+  await expect(page.getByRole("status").filter({ hasText: "Saved: you are Mina now." })).toBeVisible();
+  await page.locator("textarea[name=body]").fill("   ");
+  await page.locator(".composer button.send").click();
+  await expect(page).toHaveURL(baro.channel("demo"));
+  await expect(page.getByRole("alert").filter({ hasText: "Not sent." })).toBeVisible();
+  await expect(page.locator(".notice")).toHaveCount(0);
+  await page.reload();
+  await expect(page.getByRole("alert").filter({ hasText: "Not sent." })).toHaveCount(0);
+});

@@ -20,10 +20,18 @@ fn binary() -> String {
 
 impl Process {
     pub(crate) async fn start(data: &std::path::Path) -> Self {
+        Self::start_with(data, &["--log", "off"]).await
+    }
+
+    /// With more options; what it logs is piped.
+    async fn start_with(data: &std::path::Path, options: &[&str]) -> Self {
+        let piped = if options.contains(&"off") { Stdio::inherit() } else { Stdio::piped() };
         let mut child = Command::new(binary())
             .args(["--listen", "127.0.0.1:0", "--no-machine-channel", "--data"])
             .arg(data)
+            .args(options)
             .stdout(Stdio::piped())
+            .stderr(piped)
             .kill_on_drop(true)
             .spawn()
             .unwrap();
@@ -100,5 +108,58 @@ async fn a_copy_is_made_beside_a_running_server_and_put_back() {
     assert_eq!(beyond["missed"][0]["reason"], "lost");
     let fine = baro.json(&format!("/c/a?after={}", kept.as_str().unwrap())).await;
     assert!(fine["missed"].as_array().unwrap().is_empty());
+    baro.kill().await;
+}
+
+#[tokio::test]
+async fn the_log_has_a_line_for_each_request_and_each_end_of_what_stays_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = ["--log", "json", "--trusted-proxy", "127.0.0.1", "--cookie-secret", "a-secret"];
+    let mut baro = Process::start_with(folder.path(), &options).await;
+    let mut lines = BufReader::new(baro.child.stderr.take().unwrap()).lines();
+    let mut next = async || -> Value {
+        let line = soon(lines.next_line()).await.unwrap().unwrap();
+        for hidden in ["whisper", "a-secret", "token", "forged"] {
+            assert!(!line.contains(hidden), "{line}");
+        }
+        serde_json::from_str(&line).unwrap()
+    };
+    let client = reqwest::Client::new();
+    let url = format!("{}/c/demo?token=1", baro.url);
+    let forwarded = |request: reqwest::RequestBuilder| request.header("x-forwarded-for", "6.6.6.6, 203.0.113.7");
+    let said = forwarded(client.post(&url).body("whisper")).send().await.unwrap().bytes().await.unwrap();
+    let line = next().await;
+    assert_eq!(
+        (&line["event"], &line["method"], &line["path"], &line["status"], &line["client"], &line["bytes"]),
+        (&"request".into(), &"POST".into(), &"/c/demo".into(), &201.into(), &"203.0.113.7".into(), &said.len().into())
+    );
+    assert!(line["ms"].is_number() && line["time"].is_string());
+
+    let events = client.get(&url).header("accept", "text/event-stream").send().await.unwrap();
+    let line = next().await;
+    assert_eq!((&line["event"], &line["transport"]), (&"open".into(), &"sse".into()));
+    drop(events);
+    let line = next().await;
+    assert_eq!((&line["event"], &line["transport"]), (&"close".into(), &"sse".into()));
+
+    let socket = format!("{}/c/demo", baro.url.replace("http", "ws"));
+    let (mut socket, _) = tokio_tungstenite::connect_async(socket).await.unwrap();
+    let line = next().await;
+    assert_eq!(
+        (&line["event"], &line["transport"], &line["client"]),
+        (&"open".into(), &"websocket".into(), &"127.0.0.1".into())
+    );
+    let code = tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode::Library(4001);
+    let frame = tokio_tungstenite::tungstenite::protocol::CloseFrame { code, reason: "".into() };
+    soon(socket.close(Some(frame))).await.unwrap();
+    let line = next().await;
+    assert_eq!((&line["event"], &line["code"]), (&"close".into(), &4001.into()));
+    assert!(line["ms"].is_number());
+
+    let page = client.get(&url).header("accept", "text/html").header("cookie", "baro=v1.forged.forged");
+    assert_eq!(page.send().await.unwrap().status(), 200);
+    let line = next().await;
+    assert!(line["fields"]["message"].as_str().unwrap().contains("not ours"), "{line}");
+    assert_eq!(next().await["status"], 200);
     baro.kill().await;
 }
