@@ -137,6 +137,36 @@ function last(inbox: Inbox) {
   return `after=${inbox.ids.at(-1)}`;
 }
 
+test("a namespace is a channel's path, as it is or percent-encoded", async ({ baro, open }) => {
+  for (const version of VERSIONS) {
+    for (const path of ["/c/온실-3동", "/c/%EC%98%A8%EC%8B%A4-3%EB%8F%99"]) {
+      const client = open(version, path);
+      const inbox = new Inbox(client);
+      await heard(client, "connect");
+      const { id } = await ask(client, "message", version);
+      await inbox.has(1);
+      expect(inbox.messages[0]).toMatchObject({ id, channel: "온실-3동", body: version });
+    }
+  }
+  expect((await baro.all("온실-3동")).length).toBe(8);
+});
+
+test("with a visitor's cookie it is a person who speaks, else a program", async ({ baro, open }) => {
+  const page = await fetch(baro.channel("who"), { headers: { accept: "text/html" } });
+  const cookie = page.headers.get("set-cookie")!.split(";")[0]!;
+  for (const transports of Object.values(TRANSPORTS)) {
+    const person = open("4", "/c/who", { transports, extraHeaders: { cookie } });
+    await heard(person, "connect");
+    await ask(person, "message", "from a person");
+    const program = open("4", "/c/who", { transports, auth: { from: "esp32" } });
+    await heard(program, "connect");
+    await ask(program, "message", "from a program");
+  }
+  const from = (await baro.all("who")).map((message) => message.from);
+  expect(from.map((sender) => sender.kind)).toEqual(["person", "program", "person", "program", "person", "program"]);
+  expect(from[1]!.name).toBe("esp32");
+});
+
 test("presence and typing are events", async ({ baro, open }) => {
   const one = open("4", "/c/people", { auth: { from: "one" } });
   await heard(one, "connect");

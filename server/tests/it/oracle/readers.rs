@@ -2,7 +2,7 @@ use super::{
     CHANNELS,
     journal::{Journal, Random},
 };
-use futures::StreamExt;
+use futures::{SinkExt, StreamExt};
 use reqwest::Response;
 use serde_json::Value;
 use std::{net::SocketAddr, time::Duration};
@@ -30,10 +30,13 @@ enum Transport {
     Sse,
     LongPoll,
     Poll,
+    SocketIo,
+    SocketIoPolls,
 }
 
 impl Transport {
-    const ALL: [Self; 4] = [Self::WebSocket, Self::Sse, Self::LongPoll, Self::Poll];
+    const ALL: [Self; 6] =
+        [Self::WebSocket, Self::Sse, Self::LongPoll, Self::Poll, Self::SocketIo, Self::SocketIoPolls];
 }
 
 /// How somebody listens.
@@ -46,7 +49,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Each transport on `/live`, twice, and on `/c`; and six readers that change.
+    /// Each transport on all channels, twice, and on one; and six readers that change.
     pub(super) fn all() -> Vec<Self> {
         let steady = Transport::ALL.map(Some);
         let all = steady.into_iter().chain([None; 2]).enumerate();
@@ -68,6 +71,8 @@ impl Plan {
             Some(Transport::Sse) => "SSE",
             Some(Transport::LongPoll) => "long poll",
             Some(Transport::Poll) => "poll",
+            Some(Transport::SocketIo) => "Socket.IO",
+            Some(Transport::SocketIoPolls) => "Socket.IO, polling",
             None => "changing at random",
         }
     }
@@ -122,12 +127,14 @@ impl Reader {
 
     async fn listen(&mut self) {
         loop {
-            let transport = self.plan.transport.unwrap_or(Transport::ALL[self.random.index(4)]);
+            let transport = self.plan.transport.unwrap_or(Transport::ALL[self.random.index(Transport::ALL.len())]);
             let end = match transport {
                 Transport::WebSocket => self.websocket().await,
                 Transport::Sse => self.events().await,
                 Transport::LongPoll => self.poll("&wait=5&limit=500").await,
                 Transport::Poll => self.poll("&limit=500").await,
+                Transport::SocketIo => self.socket_io().await,
+                Transport::SocketIoPolls => self.socket_io_polls().await,
             };
             if end.is_none() {
                 self.cuts += 1;
@@ -245,5 +252,85 @@ impl Reader {
         }
         self.after = Some(answer["cursor"].as_str().unwrap().to_owned());
         Some(())
+    }
+
+    /// What a client of Socket.IO says to come in, and perhaps then.
+    fn socket_io_opening(&self) -> Vec<String> {
+        let after = self.after();
+        match self.plan.channel {
+            Some(channel) => vec![format!("40/c/{},{{\"after\":\"{after}\"}}", encoded(CHANNELS[channel]))],
+            None => {
+                let subscribe = serde_json::json!(["subscribe", CHANNELS, {"after": after}]);
+                vec!["40".into(), format!("42{subscribe}")]
+            }
+        }
+    }
+
+    /// Takes a packet of Engine.IO: whether the reader moves on; the answer it wants, if any.
+    fn packet(&mut self, packet: &str) -> (bool, Option<&'static str>) {
+        match packet.as_bytes() {
+            b"2" => (false, Some("3")),
+            [b'4', b'2', ..] => {
+                let event: Value = serde_json::from_str(&packet[packet.find('[').unwrap()..]).unwrap();
+                let moves_on = self.take(&event[1]);
+                // A client that recovers by itself knows the offset only, so it has to be what the frame says.
+                if let Some(offset) = event[2].as_str()
+                    && self.after.as_deref() != offset.split(' ').next()
+                {
+                    self.journal.strange(packet);
+                }
+                (moves_on, None)
+            }
+            // Opened, connected, closed, nothing new.
+            [b'0' | b'1' | b'6', ..] | [b'4', b'0', ..] => (false, None),
+            _ => {
+                self.journal.strange(packet);
+                (false, None)
+            }
+        }
+    }
+
+    async fn socket_io(&mut self) -> Option<()> {
+        let url = format!("ws://{}/socket.io/?EIO=4&transport=websocket", self.address);
+        let stream = timeout(SILENCE, TcpStream::connect(self.address)).await.ok()?.ok()?;
+        let (mut socket, _) = timeout(SILENCE, client_async(url, stream)).await.ok()?.ok()?;
+        for packet in self.socket_io_opening() {
+            timeout(SILENCE, socket.send(Message::text(packet))).await.ok()?.ok()?;
+        }
+        loop {
+            let message = timeout(SILENCE, socket.next()).await.ok()??.ok()?;
+            let Message::Text(text) = message else { continue };
+            match self.packet(&text) {
+                (true, _) => return Some(()),
+                (false, Some(answer)) => timeout(SILENCE, socket.send(Message::text(answer))).await.ok()?.ok()?,
+                (false, None) => {}
+            }
+        }
+    }
+
+    async fn socket_io_polls(&mut self) -> Option<()> {
+        let url = format!("http://{}/socket.io/?EIO=4&transport=polling", self.address);
+        let opened = self.payload(self.client.get(&url)).await?;
+        let opened: Value = serde_json::from_str(opened.strip_prefix('0').unwrap()).unwrap();
+        let url = format!("{url}&sid={}", opened["sid"].as_str().unwrap());
+        self.payload(self.client.post(&url).body(self.socket_io_opening().join("\u{1e}"))).await?;
+        loop {
+            let payload = self.payload(self.client.get(&url)).await?;
+            for packet in payload.split('\u{1e}').filter(|packet| !packet.is_empty()) {
+                match self.packet(packet) {
+                    (true, _) => return Some(()),
+                    (false, Some(answer)) => drop(self.payload(self.client.post(&url).body(answer)).await?),
+                    (false, None) => {}
+                }
+            }
+        }
+    }
+
+    /// An answer of Engine.IO. A session that ended because its poll was cut is unknown, which is no mistake.
+    async fn payload(&self, request: reqwest::RequestBuilder) -> Option<String> {
+        let response = timeout(SILENCE, request.send()).await.ok()?.ok()?;
+        let answered = response.status() == 200;
+        let text = timeout(SILENCE, response.text()).await.ok()?.ok()?;
+        answered.then_some(text)
     }
 }
