@@ -62,6 +62,9 @@ pub(crate) const SILENCE: Duration = Duration::from_secs(60);
 pub(crate) const PUBLISHES_IN_FLIGHT: usize = 64;
 /// Events of one Socket.IO connection that are taken in before the first of them is handled: past it, it is not read.
 pub(crate) const EVENTS_IN_FLIGHT: usize = 64;
+/// Events that wait in one of its namespaces: what came in one payload, or lay in one buffer, before it was no longer read.
+/// With more the connection ends.
+pub(crate) const EVENT_QUEUE: usize = 16 * 1024;
 /// Packets of one Socket.IO connection that Engine.IO is given before it has sent them: it drops what does not fit.
 pub(crate) const OUTBOUND_PACKETS: usize = 64;
 /// Bytes of them (at least one packet): what a client that does not read holds.

@@ -19,7 +19,7 @@ pub(super) async fn answer(app: &App, at: &SocketIo, request: Request) -> Result
     let answer = if is_upgrade(&asked.headers) {
         let handshake = Handshake::read(request.method(), request.version(), &asked.headers)
             .map_err(|error| HttpError::new(ErrorCode::BadParameter, error.to_string()))?;
-        at.upgrade(handshake, asked.uri, introduce)
+        at.upgrade(handshake, &asked.uri, introduce)
     } else {
         (*request.uri_mut(), *request.headers_mut()) = (asked.uri, asked.headers);
         at.poll(request, introduce).await

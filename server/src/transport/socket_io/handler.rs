@@ -61,13 +61,11 @@ impl Handler {
         self.link(sid).is_some_and(|link| link.outbound.is_on(transport))
     }
 
-    /// A poll was given up, or the WebSocket of a connection that was to go over to it is gone: if it did not go over, it never will,
-    /// and Engine.IO would let it wait.
+    /// A poll was given up, or the WebSocket is gone to which a session was to go over: it can do so no more, and Engine.IO
+    /// would let it wait.
     pub(super) fn abandoned(&self, sid: Sid) {
-        if let Some(link) = self.link(sid) {
-            if link.outbound.is_on(TransportType::Polling) {
-                link.outbound.close(DisconnectReason::TransportError);
-            }
+        if let Some(link) = self.link(sid).filter(|link| link.outbound.is_on(TransportType::Polling)) {
+            link.outbound.close(DisconnectReason::TransportError);
         }
     }
 

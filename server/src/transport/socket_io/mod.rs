@@ -256,8 +256,8 @@ impl SocketIo {
     ///
     /// # Errors
     /// It opens a session, and there are too many.
-    pub fn upgrade(&self, handshake: Handshake, uri: Uri, introduce: Introduce) -> Result<Response, Full> {
-        let sid: Option<Sid> = match sid(&uri).map(|sid| sid.parse()) {
+    pub fn upgrade(&self, handshake: Handshake, uri: &Uri, introduce: Introduce) -> Result<Response, Full> {
+        let sid: Option<Sid> = match sid(uri).map(|sid| sid.parse()) {
             Some(Ok(sid)) => Some(sid),
             Some(Err(_)) => return Ok(unknown_session()),
             None => None,
@@ -270,8 +270,8 @@ impl SocketIo {
             None => self.new_edge(introduce)?,
         };
         let mut request = Request::new(());
-        let beginning = if sid.is_none() && is_four(&uri) { Beginning::BeforePing } else { Beginning::Over };
-        *request.uri_mut() = detached(&uri);
+        let beginning = if sid.is_none() && is_four(uri) { Beginning::BeforePing } else { Beginning::Over };
+        *request.uri_mut() = detached(uri);
         request.extensions_mut().insert(Introduced(Arc::clone(&edge)));
         let mut service = self.service.clone();
         let handler = Arc::clone(&self.handler);

@@ -18,7 +18,7 @@ use engineioxide::DisconnectReason;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::sync::Arc;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::Receiver;
 
 /// An event as it came.
 pub(super) struct Event {
@@ -32,7 +32,7 @@ pub(super) struct Room {
     place: Place,
     session: Session,
     voice: Arc<Voice>,
-    events: UnboundedReceiver<Box<Event>>,
+    events: Receiver<Box<Event>>,
 }
 
 /// The last argument of an event, before its acknowledgement.
@@ -49,19 +49,19 @@ impl Room {
         namespace: String,
         place: Place,
         opening: Opening,
-        events: UnboundedReceiver<Box<Event>>,
+        events: Receiver<Box<Event>>,
     ) {
         match Self::begin(&rooms, &namespace, place, opening, events).await {
             Ok((room, first)) => room.serve(first).await,
             Err(error) => {
-                rooms.refuse(&namespace, error.into());
+                rooms.refuse(&namespace, &error.into());
                 rooms.left(&namespace);
             }
         }
     }
 
     /// The default namespace of a client that was told from the beginning that it is in.
-    pub(super) async fn open_silently(rooms: Arc<Rooms>, opening: Opening, events: UnboundedReceiver<Box<Event>>) {
+    pub(super) async fn open_silently(rooms: Arc<Rooms>, opening: Opening, events: Receiver<Box<Event>>) {
         let Ok(subscription) = rooms.hub.subscribe(Vec::new(), Start::Now).await else { return };
         Self::new(rooms, "/".into(), Place::Default, opening.from, None, subscription, events).serve(Vec::new()).await;
     }
@@ -73,7 +73,7 @@ impl Room {
         from: Option<String>,
         offset: Option<Offset>,
         subscription: Subscription,
-        events: UnboundedReceiver<Box<Event>>,
+        events: Receiver<Box<Event>>,
     ) -> Self {
         let author = Arc::new(rooms.outbound.edge().sender(from));
         let subscription = subscription.attended_by(Arc::clone(&author)).with_presence();
@@ -88,7 +88,7 @@ impl Room {
         namespace: &str,
         place: Place,
         opening: Opening,
-        events: UnboundedReceiver<Box<Event>>,
+        events: Receiver<Box<Event>>,
     ) -> Result<(Self, Vec<Said>), ReadError> {
         let Opening { start, from, recovery } = opening;
         let recovers = rooms.opened.recovers;

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     hub::Hub,
-    limits::{NAMESPACE_BYTES, NAMESPACES},
+    limits::{EVENT_QUEUE, NAMESPACE_BYTES, NAMESPACES},
     session::Refusal,
 };
 use app::wire::{
@@ -25,7 +25,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
+    sync::mpsc::{self, Receiver, Sender, error::TrySendError},
     time::sleep,
 };
 
@@ -39,7 +39,7 @@ pub(super) struct Rooms {
     pub(super) outbound: Arc<Outbound>,
     pub(super) opened: Opened,
     /// Where events go, by the namespace as the client spells it; in boxes, since a channel has room for some at once. What waits there is bounded by the connection's edge.
-    rooms: Mutex<HashMap<String, UnboundedSender<Box<Event>>>>,
+    rooms: Mutex<HashMap<String, Sender<Box<Event>>>>,
     /// Came into any.
     joined: AtomicBool,
     assembly: Mutex<Assembly>,
@@ -86,7 +86,7 @@ impl Rooms {
         this
     }
 
-    fn rooms(&self) -> MutexGuard<'_, HashMap<String, UnboundedSender<Box<Event>>>> {
+    fn rooms(&self) -> MutexGuard<'_, HashMap<String, Sender<Box<Event>>>> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -122,10 +122,11 @@ impl Rooms {
         match (place, opening) {
             _ if self.rooms().len() >= NAMESPACES => {
                 let message = format!("one connection has at most {NAMESPACES} namespaces");
-                self.refuse(namespace, Refusal::new(ErrorCode::TooManyChannels, message));
+                self.refuse(namespace, &Refusal::new(ErrorCode::TooManyChannels, message));
             }
-            (Err(refusal), _) => self.refuse_namespace(namespace, refusal),
-            (_, Err(refusal)) => self.refuse(namespace, refusal),
+            // In the words of Socket.IO's own server.
+            (Err(refusal), _) => self.refuse_as(namespace, "Invalid namespace", &refusal),
+            (_, Err(refusal)) => self.refuse(namespace, &refusal),
             (Ok(place), Ok(opening)) => {
                 let events = self.enter(namespace);
                 tokio::spawn(Room::open(Arc::clone(self), namespace.to_owned(), place, opening, events));
@@ -134,8 +135,8 @@ impl Rooms {
         Ok(())
     }
 
-    fn enter(&self, namespace: &str) -> UnboundedReceiver<Box<Event>> {
-        let (sender, events) = mpsc::unbounded_channel();
+    fn enter(&self, namespace: &str) -> Receiver<Box<Event>> {
+        let (sender, events) = mpsc::channel(EVENT_QUEUE);
         self.rooms().insert(namespace.to_owned(), sender);
         self.joined.store(true, Ordering::Release);
         events
@@ -153,24 +154,24 @@ impl Rooms {
         }
         let room = room.ok_or(Broken("an event for a namespace the client is not in"))?;
         self.outbound.edge().taken();
-        if room.send(Box::new(Event { packet, attachments })).is_err() {
-            self.outbound.edge().handled();
+        match room.try_send(Box::new(Event { packet, attachments })) {
+            Ok(()) => Ok(()),
+            Err(refused) => {
+                self.outbound.edge().handled();
+                match refused {
+                    TrySendError::Full(_) => Err(Broken("more events at once than are taken")),
+                    TrySendError::Closed(_) => Ok(()),
+                }
+            }
         }
-        Ok(())
-    }
-
-    /// A namespace that is none, in the words of Socket.IO's own server.
-    fn refuse_namespace(&self, namespace: &str, refusal: Refusal) {
-        self.refuse_as(namespace, "Invalid namespace", refusal);
     }
 
     /// Does not let a client in.
-    pub(super) fn refuse(&self, namespace: &str, refusal: Refusal) {
-        let message = refusal.message.clone();
-        self.refuse_as(namespace, &message, refusal);
+    pub(super) fn refuse(&self, namespace: &str, refusal: &Refusal) {
+        self.refuse_as(namespace, &refusal.message, refusal);
     }
 
-    fn refuse_as(&self, namespace: &str, title: &str, refusal: Refusal) {
+    fn refuse_as(&self, namespace: &str, title: &str, refusal: &Refusal) {
         let data = match self.opened.revision {
             Revision::Four => serde_json::json!(title),
             Revision::Five => serde_json::json!({
