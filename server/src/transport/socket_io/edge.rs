@@ -76,17 +76,10 @@ impl Edge {
         self.polled.load(Ordering::Acquire)
     }
 
-    /// An event was taken in.
-    pub(super) fn taken(&self) {
+    /// An event was taken in; it is handled when what this returns is dropped.
+    pub(super) fn taken(self: &Arc<Self>) -> Taken {
         self.queued.fetch_add(1, Ordering::AcqRel);
-    }
-
-    /// An event was handled.
-    pub(super) fn handled(&self) {
-        if self.queued.fetch_sub(1, Ordering::AcqRel) == EVENTS_IN_FLIGHT {
-            self.reader.wake();
-            self.moved.notify_waiters();
-        }
+        Taken(Arc::clone(self))
     }
 
     fn has_room(&self) -> bool {
@@ -114,6 +107,18 @@ impl Edge {
     /// Waits until another event may be taken in.
     pub(super) async fn room(&self) {
         self.until(|| self.has_room()).await;
+    }
+}
+
+/// An event that is not handled yet.
+pub(super) struct Taken(Arc<Edge>);
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if self.0.queued.fetch_sub(1, Ordering::AcqRel) == EVENTS_IN_FLIGHT {
+            self.0.reader.wake();
+            self.0.moved.notify_waiters();
+        }
     }
 }
 

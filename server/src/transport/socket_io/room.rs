@@ -1,5 +1,6 @@
 use super::{
     Gone, Revision,
+    edge::Taken,
     opening::{Opening, Place, fresh_sid, pid},
     rooms::Rooms,
     voice::{Offset, Records, Voice},
@@ -24,6 +25,7 @@ use tokio::sync::mpsc::Receiver;
 pub(super) struct Event {
     pub(super) packet: Packet,
     pub(super) attachments: Vec<Vec<u8>>,
+    pub(super) _taken: Taken,
 }
 
 /// One namespace of one connection: a session like every other.
@@ -136,10 +138,6 @@ impl Room {
         if let Ok(Some(ended)) = self.run().await {
             let _ = Box::pin(self.goodbye(ended)).await;
         }
-        self.events.close();
-        while self.events.try_recv().is_ok() {
-            self.rooms.outbound.edge().handled();
-        }
     }
 
     /// Serves until there is a reason to end; none when the client left.
@@ -158,7 +156,7 @@ impl Room {
                 event = self.events.recv(), if !self.session.is_full() => match event {
                     Some(event) => {
                         let handled = Box::pin(self.take(&event)).await;
-                        self.rooms.outbound.edge().handled();
+                        drop(event);
                         if let Some(frame) = handled {
                             self.voice.say(&[Said::Frame(frame)]);
                         }

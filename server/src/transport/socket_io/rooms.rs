@@ -153,16 +153,10 @@ impl Rooms {
             room = self.rooms().get("/").cloned();
         }
         let room = room.ok_or(Broken("an event for a namespace the client is not in"))?;
-        self.outbound.edge().taken();
-        match room.try_send(Box::new(Event { packet, attachments })) {
-            Ok(()) => Ok(()),
-            Err(refused) => {
-                self.outbound.edge().handled();
-                match refused {
-                    TrySendError::Full(_) => Err(Broken("more events at once than are taken")),
-                    TrySendError::Closed(_) => Ok(()),
-                }
-            }
+        match room.try_send(Box::new(Event { packet, attachments, _taken: self.outbound.edge().taken() })) {
+            // Of a room that has just gone nobody waits for an answer.
+            Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
+            Err(TrySendError::Full(_)) => Err(Broken("more events at once than are taken")),
         }
     }
 
