@@ -167,6 +167,56 @@ test("with a visitor's cookie it is a person who speaks, else a program", async 
   expect(from[1]!.name).toBe("esp32");
 });
 
+for (const [name, transports] of Object.entries(TRANSPORTS)) {
+  test(`what was said before leaving is stored, by ${name}`, async ({ baro, open }) => {
+    const client = open("4", "/c/leaving", { transports });
+    await heard(client, "connect");
+    for (let n = 0; n < 300; n++) client.emit("message", n);
+    client.disconnect();
+    await expect.poll(async () => (await baro.all("leaving")).length).toBe(300);
+    expect((await baro.all("leaving")).map((message) => message.body)).toEqual([...Array(300).keys()]);
+  });
+}
+
+test("who leaves and comes back on one connection hears nothing twice", async ({ baro, open }) => {
+  const other = open("4", "/c/other", { forceNew: false });
+  const client = open("4", "/c/again", { forceNew: false });
+  const inbox = new Inbox(client);
+  await Promise.all([heard(other, "connect"), heard(client, "connect")]);
+  for (let round = 0; round < 20; round++) {
+    for (let n = 0; n < 30; n++) client.emit("message", { round, n });
+    client.disconnect();
+    client.connect();
+    await heard(client, "connect");
+  }
+  await expect.poll(async () => (await baro.all("again")).length).toBe(600);
+  await ask(client, "message", "last");
+  await expect.poll(() => inbox.bodies.at(-1)).toBe("last");
+  expect(new Set(inbox.ids).size).toBe(inbox.ids.length);
+  // Before it was in it had not said that it would leave: it comes in all the same.
+  client.disconnect();
+  client.connect();
+  client.disconnect();
+  await new Promise((resolve) => setImmediate(resolve));
+  client.connect();
+  await heard(client, "connect");
+  await ask(client, "message", "in again");
+});
+
+test.describe("a small limit", () => {
+  test.use({ flags: ["--no-machine-channel", "--max-message", "1000"] });
+
+  test("loses nothing when the session goes over to a WebSocket", async ({ baro, open }) => {
+    for (let n = 0; n < 200; n++) await baro.say("small", `${n} ${"x".repeat(900)}`);
+    for (let round = 0; round < 15; round++) {
+      const client = open("4", "/c/small", { auth: { last: 200 } });
+      const inbox = new Inbox(client);
+      await inbox.has(200);
+      expect(inbox.bodies.map((body) => parseInt(String(body), 10))).toEqual([...Array(200).keys()]);
+    }
+  });
+});
+
 test("presence and typing are events", async ({ baro, open }) => {
   const one = open("4", "/c/people", { auth: { from: "one" } });
   await heard(one, "connect");
@@ -242,6 +292,21 @@ test.describe("connection state recovery", () => {
     await inbox.has(2);
     expect(client.recovered).toBe(true);
     expect(inbox.bodies).toEqual(["before", "while it was away"]);
+  });
+
+  test("is not claimed where the channels are too many to be carried along", async ({ open, baro }) => {
+    const client = open("4", "/", quick);
+    const inbox = new Inbox(client);
+    await heard(client, "connect");
+    await ask(client, "subscribe", "aaa");
+    await ask(client, "publish", "aaa", "before");
+    await inbox.has(1);
+    await ask(client, "subscribe", [...Array(9).keys()].map((n) => `${n}${"x".repeat(40)}`), null);
+    const back = heard(client, "disconnect").then(() => heard(client, "connect"));
+    await baro.kill();
+    await baro.start();
+    await back;
+    expect(client.recovered).toBe(false);
   });
 
   test.describe("when not all is kept", () => {

@@ -71,6 +71,10 @@ pub(crate) const OUTBOUND_PACKETS: usize = 64;
 pub(crate) const OUTBOUND_BYTES: usize = 256 * 1024;
 /// Namespaces of one Socket.IO connection.
 pub(crate) const NAMESPACES: usize = 64;
+/// Events and CONNECTs of one Socket.IO connection under way when another CONNECT comes; with more it ends: each is a task.
+pub(crate) const CONNECTS_IN_FLIGHT: usize = 1024;
+/// Times one Socket.IO connection may ask for a namespace it is not let into.
+pub(crate) const REFUSALS: usize = 256;
 /// Bytes of a namespace: the longest channel name, percent-encoded.
 pub(crate) const NAMESPACE_BYTES: usize = 1024;
 /// A Socket.IO client is asked this often whether it is there.

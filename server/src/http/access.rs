@@ -95,6 +95,7 @@ impl AccessLog {
             method: method.clone(),
             path: path.into(),
             begun: Instant::now(),
+            told: false,
         })
     }
 
@@ -149,6 +150,19 @@ pub(super) struct Request {
     method: Method,
     path: Box<str>,
     begun: Instant,
+    /// Its end was told.
+    told: bool,
+}
+
+/// The client was gone before there was an answer; nginx calls it so.
+const GIVEN_UP: u16 = 499;
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        if !self.told {
+            self.answered(StatusCode::from_u16(GIVEN_UP).unwrap_or(StatusCode::BAD_REQUEST), 0);
+        }
+    }
 }
 
 /// What stays open, as it is called in the log.
@@ -179,7 +193,8 @@ impl Request {
         (self.begun.elapsed().as_secs_f64() * 1e6).round() / 1e3
     }
 
-    fn answered(&self, status: StatusCode, bytes: u64) {
+    fn answered(&mut self, status: StatusCode, bytes: u64) {
+        self.told = true;
         let line = Line { bytes: Some(bytes), ms: Some(self.elapsed()), ..self.line(Event::Request, status) };
         self.log.say(&line);
     }
@@ -188,7 +203,8 @@ impl Request {
         self.log.say(&self.line(Event::Open(kind), status));
     }
 
-    fn closed(&self, kind: Kind, status: StatusCode, bytes: u64, code: Option<u16>) {
+    fn closed(&mut self, kind: Kind, status: StatusCode, bytes: u64, code: Option<u16>) {
+        self.told = true;
         let line = Line { bytes: Some(bytes), ms: Some(self.elapsed()), code, ..self.line(Event::Close(kind), status) };
         self.log.say(&line);
     }
@@ -204,7 +220,7 @@ impl Request {
     }
 
     /// Tells of an answer that a transport gives, when it was given or has ended.
-    pub(super) fn follow_taken(self, response: &Response) -> Farewell {
+    pub(super) fn follow_taken(mut self, response: &Response) -> Farewell {
         let (kind, status) = (stays_open(response), response.status());
         if let Some(kind) = kind {
             self.opened(kind, status);

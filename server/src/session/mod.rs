@@ -300,6 +300,13 @@ impl Session {
         }
     }
 
+    /// Waits for one of the publishes on their way, if there are any.
+    pub async fn settle(&mut self) {
+        if self.publishes.is_some() {
+            answered(&mut self.publishes).await;
+        }
+    }
+
     /// The answers to what was taken before the client closed.
     pub async fn finish(&mut self) -> Vec<Line> {
         let mut answers = Vec::new();

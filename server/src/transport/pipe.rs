@@ -8,7 +8,7 @@ use socket2::SockRef;
 use std::{
     collections::VecDeque,
     future::{pending, poll_fn},
-    io::{self, IoSlice},
+    io::{self, IoSlice, Read},
     net::Shutdown,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
@@ -173,13 +173,10 @@ impl Pipe {
 
     /// Reads what is there; 0 when nothing is.
     pub(super) fn read(&self, into: &mut [u8]) -> Result<usize, Gone> {
-        match self.stream.try_read(into) {
+        match self.receive(into) {
             Ok(0) => Err(Gone),
             Ok(read) => {
                 self.pulse.beat();
-                if read < into.len() {
-                    self.emptied();
-                }
                 Ok(read)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
@@ -187,11 +184,16 @@ impl Pipe {
         }
     }
 
-    /// All that came was read: the next look waits until more comes, instead of asking the kernel once more. As tokio's
-    /// own reads do; a peer that has closed is not forgotten by it.
-    fn emptied(&self) {
-        let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-        let _ = self.stream.try_io(Interest::READABLE, nothing);
+    /// Reads what is there. When it was all of it, the next look waits until more comes, instead of asking the kernel once
+    /// more: tokio is told so about the readiness this read began with. Told after the read, it could forget what came in
+    /// between. A peer that has closed is not forgotten by it.
+    fn receive(&self, into: &mut [u8]) -> io::Result<usize> {
+        let mut read = 0;
+        let outcome = self.stream.try_io(Interest::READABLE, || {
+            read = (&*SockRef::from(&self.stream)).read(into)?;
+            if 0 < read && read < into.len() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(read) }
+        });
+        if read > 0 { Ok(read) } else { outcome }
     }
 
     /// Says that nothing more comes.
@@ -202,14 +204,11 @@ impl Pipe {
     pub(super) fn poll_read(&self, cx: &mut Context<'_>, buf: &mut tokio::io::ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
             ready!(self.stream.poll_read_ready(cx))?;
-            let room = buf.remaining();
-            match self.stream.try_read_buf(buf) {
+            match self.receive(buf.initialize_unfilled()) {
                 Ok(read) => {
                     if read > 0 {
                         self.pulse.beat();
-                        if read < room {
-                            self.emptied();
-                        }
+                        buf.advance(read);
                     }
                     return Poll::Ready(Ok(()));
                 }

@@ -30,7 +30,7 @@ const REASON_BYTES: usize = 123;
 
 /// For logs (section 7.1.5): the other side closed without a code, or is gone without a close.
 const NO_CODE: u16 = 1005;
-const NO_CLOSE: u16 = 1006;
+pub(super) const NO_CLOSE: u16 = 1006;
 
 /// Why a request is no opening handshake (section 4.2.1).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -190,3 +190,22 @@ async fn a_burst_is_stored_in_the_order_it_came() {
         assert_eq!(socket.body().await, number.to_string());
     }
 }
+
+/// Bytes that came while others were read were forgotten until still more came.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_burst_that_comes_while_it_is_read_is_read_to_its_end() {
+    use tokio::io::AsyncWriteExt;
+    let baro = Baro::start().await;
+    let ping = [0x89, 0x80, 0, 0, 0, 0];
+    for _ in 0..20 {
+        let mut watcher = baro.websocket("/c/burst").await;
+        let mut stream = baro.deaf("/c/burst").await;
+        // Pings are answered, which nobody reads: what is written after them has to be read all the same.
+        for size in [1, 7, 100, 1000] {
+            stream.write_all(&ping.repeat(size)).await.unwrap();
+        }
+        let hello = [&[0x81, 0x85, 0, 0, 0, 0][..], b"hello"].concat();
+        stream.write_all(&hello).await.unwrap();
+        assert_eq!(watcher.body().await, "hello");
+    }
+}

@@ -1,15 +1,16 @@
 use crate::{
     limits::EVENTS_IN_FLIGHT,
-    transport::{Farewell, Guarded, Line},
+    transport::{Farewell, Guarded, Line, websocket::NO_CLOSE},
 };
 use app::wire::Sender;
 use bytes::Bytes;
+use engineioxide::{DisconnectReason, Socket};
 use futures::task::AtomicWaker;
 use std::{
     io,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, OnceLock, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker, ready},
@@ -18,6 +19,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::{Notify, OwnedSemaphorePermit},
 };
+use tungstenite::protocol::frame::coding::CloseCode;
 
 /// Who speaks, by the request that opened the connection and the name it gives itself.
 pub type Introduce = Arc<dyn Fn(Option<String>) -> Sender + Send + Sync>;
@@ -32,6 +34,8 @@ pub(super) struct Edge {
     moved: Notify,
     /// A WebSocket has come for the session, and frames come through it.
     upgrading: AtomicBool,
+    /// The session, when there is one.
+    socket: OnceLock<Weak<Socket<()>>>,
     /// A poll waits for something to be said.
     polled: AtomicBool,
     introduce: Introduce,
@@ -46,6 +50,7 @@ impl Edge {
             reader: AtomicWaker::new(),
             moved: Notify::new(),
             upgrading: AtomicBool::new(false),
+            socket: OnceLock::new(),
             polled: AtomicBool::new(false),
             introduce,
             _place: place,
@@ -57,9 +62,27 @@ impl Edge {
         (self.introduce)(name)
     }
 
-    /// The session begins to go over to a WebSocket.
-    pub(super) fn upgrades(&self) {
-        self.upgrading.store(true, Ordering::Release);
+    /// The session begins to go over to a WebSocket; whether it does so for the first time.
+    pub(super) fn upgrades(&self) -> bool {
+        !self.upgrading.swap(true, Ordering::AcqRel)
+    }
+
+    /// The session is this one.
+    pub(super) fn belongs_to(&self, socket: &Arc<Socket<()>>) {
+        let _ = self.socket.set(Arc::downgrade(socket));
+    }
+
+    /// The session's WebSocket is gone, and so is the session: also one that did not get as far as to know it, for which
+    /// Engine.IO would wait.
+    fn gone(&self) {
+        if let Some(socket) = self.socket.get().and_then(Weak::upgrade) {
+            socket.close(DisconnectReason::TransportClose);
+        }
+    }
+
+    /// Events that are not handled yet.
+    pub(super) fn queued(&self) -> usize {
+        self.queued.load(Ordering::Acquire)
     }
 
     pub(super) fn is_upgrading(&self) -> bool {
@@ -146,32 +169,25 @@ pub(super) struct Watched {
     beginning: Beginning,
     /// Whoever reads before the beginning is over.
     early: Option<Waker>,
-    /// Called when the connection goes.
-    abandoned: Option<Box<dyn FnOnce() + Send>>,
-    _farewell: Farewell,
+    farewell: Farewell,
 }
 
 impl Watched {
-    pub(super) fn new(
-        line: Line,
-        edge: Arc<Edge>,
-        beginning: Beginning,
-        abandoned: Option<Box<dyn FnOnce() + Send>>,
-    ) -> Box<Self> {
-        let Line { pipe, received, farewell, .. } = line;
+    pub(super) fn new(line: Line, edge: Arc<Edge>, beginning: Beginning) -> Box<Self> {
+        let Line { pipe, received, mut farewell, .. } = line;
+        // Unless it is shut down in good order.
+        farewell.closes_with(NO_CLOSE);
         // A copy: what was received lies in a buffer of hyper's, which is larger than all the rest.
         let guarded = Guarded::new(pipe, Bytes::copy_from_slice(&received));
         // In a box: Engine.IO's task has room for it several times over.
-        Box::new(Self { guarded, edge, beginning, early: None, abandoned, _farewell: farewell })
+        Box::new(Self { guarded, edge, beginning, early: None, farewell })
     }
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
         self.edge.went_out();
-        if let Some(abandoned) = self.abandoned.take() {
-            abandoned();
-        }
+        self.edge.gone();
     }
 }
 
@@ -222,6 +238,7 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.farewell.closes_with(CloseCode::Normal.into());
         Pin::new(&mut self.guarded).poll_shutdown(cx)
     }
 }

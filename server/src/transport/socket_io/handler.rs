@@ -61,8 +61,7 @@ impl Handler {
         self.link(sid).is_some_and(|link| link.outbound.is_on(transport))
     }
 
-    /// A poll was given up, or the WebSocket is gone to which a session was to go over: it can do so no more, and Engine.IO
-    /// would let it wait.
+    /// A poll was given up.
     pub(super) fn abandoned(&self, sid: Sid) {
         if let Some(link) = self.link(sid).filter(|link| link.outbound.is_on(TransportType::Polling)) {
             link.outbound.close(DisconnectReason::TransportError);
@@ -97,6 +96,7 @@ impl EngineIoHandler for Handler {
         let Some(Introduced(edge)) = socket.req_parts.extensions.get().cloned() else {
             return socket.close(DisconnectReason::TransportError);
         };
+        edge.belongs_to(&socket);
         let query = socket.req_parts.uri.query().unwrap_or_default().to_owned();
         let official = is_official(&query);
         let opened = Opened {

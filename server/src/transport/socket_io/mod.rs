@@ -24,7 +24,7 @@ pub use edge::Introduce;
 use super::{Gone, Line, Takeover, websocket::Handshake};
 use crate::{
     hub::Hub,
-    limits::{BODY_TIMEOUT, ENGINE_PING, ENGINE_PONG, OUTBOUND_PACKETS, UPGRADE_POLL, UPGRADE_TIMEOUT},
+    limits::{BODY_TIMEOUT, ENGINE_PING, ENGINE_PONG, OUTBOUND_BYTES, UPGRADE_POLL, UPGRADE_TIMEOUT},
 };
 use app::wire::limits::COMMAND_OVERHEAD_BYTES;
 use axum::{
@@ -32,10 +32,12 @@ use axum::{
     http::{HeaderMap, Method, Request, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use edge::{Beginning, Edge, Watched};
 use engineioxide::{TransportType, config::EngineIoConfig, service::EngineIoService, socket::Sid};
 use futures::poll;
 use handler::{Begin, Handler};
+use http_body_util::Limited;
 use rooms::{Channels, Rooms};
 use std::{pin::pin, sync::Arc, task::Poll, time::Duration};
 use tokio::{
@@ -81,7 +83,10 @@ pub struct SocketIo {
     handler: Arc<Handler>,
     /// Sessions at once.
     places: Arc<Semaphore>,
+    /// Bytes a client may send at once.
     max_payload: usize,
+    /// Bytes of an answer to a poll.
+    max_answer: usize,
     /// What a session's first packet waits.
     pause: Duration,
 }
@@ -100,10 +105,13 @@ impl SocketIo {
     pub fn new(path: &str, hub: Hub, max_message: usize, sessions: u32) -> Self {
         // Escaped in JSON a text may be six times as long.
         let max_payload = max_message * 6 + COMMAND_OVERHEAD_BYTES;
+        // What is left of a window, and the next one. engineioxide puts what does not fit into an answer aside, and forgets
+        // it when the session goes over to a WebSocket: everything has to fit.
+        let max_answer = 2 * max_payload.max(OUTBOUND_BYTES) + COMMAND_OVERHEAD_BYTES;
         let begin: Begin = Box::new(move |outbound, opened| {
             Box::new(Channels(Rooms::new(hub.clone(), max_message, outbound, opened)))
         });
-        Self::with(path, begin, (ENGINE_PING, ENGINE_PONG), max_payload, sessions)
+        Self::with(path, begin, (ENGINE_PING, ENGINE_PONG), (max_payload, max_answer), sessions)
     }
 
     /// For the official test suites: Engine.IO's at `/engine.io`, Socket.IO's at `/socket.io`.
@@ -111,18 +119,21 @@ impl SocketIo {
         let beat = (Duration::from_millis(300), Duration::from_millis(200));
         let engine: Begin = Box::new(|outbound, _| Box::new(echo::Echo(outbound)));
         let events: Begin = Box::new(|outbound, _| Box::new(echo::EventEcho::new(outbound)));
-        [("/engine.io", engine), ("/socket.io", events)]
-            .map(|(path, begin)| Self { pause: SUITES_PAUSE, ..Self::with(path, begin, beat, 1_000_000, sessions) })
+        [("/engine.io", engine), ("/socket.io", events)].map(|(path, begin)| Self {
+            pause: SUITES_PAUSE,
+            ..Self::with(path, begin, beat, (1_000_000, 1_000_000), sessions)
+        })
     }
 
-    fn with(path: &str, begin: Begin, beat: (Duration, Duration), max_payload: usize, sessions: u32) -> Self {
+    fn with(path: &str, begin: Begin, beat: (Duration, Duration), max: (usize, usize), sessions: u32) -> Self {
+        let (max_payload, max_answer) = max;
         let config = EngineIoConfig::builder()
             .req_path(path.to_owned())
             .ping_interval(beat.0)
             .ping_timeout(beat.1)
             .upgrade_timeout(UPGRADE_TIMEOUT)
-            .max_buffer_size(OUTBOUND_PACKETS + outbound::SPARE)
-            .max_payload(max_payload as u64)
+            .max_buffer_size(outbound::CAPACITY)
+            .max_payload(max_answer as u64)
             .ws_read_buffer_size(READ_BYTES)
             .ws_max_message_size(max_payload)
             .ws_max_frame_size(max_payload)
@@ -134,6 +145,7 @@ impl SocketIo {
             handler,
             places: Arc::new(Semaphore::new(sessions as usize)),
             max_payload,
+            max_answer,
             pause: Duration::ZERO,
         }
     }
@@ -183,8 +195,13 @@ impl SocketIo {
         request.extensions_mut().insert(Introduced(self.new_edge(introduce)?));
         let response = self.ask(request).await;
         // Of engineioxide's first ping, which comes at once, the client hears nothing: see [`edge::Beginning`].
-        let (parts, body) = response.into_parts();
+        let (mut parts, body) = response.into_parts();
+        parts.headers.remove(header::CONTENT_LENGTH);
         let body = axum::body::to_bytes(body, HANDSHAKE_BYTES).await.unwrap_or_default();
+        // It says how much it would send; clients want to know how much they may.
+        let body = String::from_utf8_lossy(&body)
+            .replace(&format!("\"maxPayload\":{}", self.max_answer), &format!("\"maxPayload\":{}", self.max_payload));
+        let body = Bytes::from(adjusted(body, &uri));
         if let Some(sid) = opened_sid(&body).filter(|_| is_four(&uri)) {
             let session: Result<Uri, _> = format!("{}?EIO=4&transport=polling&sid={sid}", self.path).parse();
             if let Ok(session) = session {
@@ -209,6 +226,7 @@ impl SocketIo {
             return StatusCode::PAYLOAD_TOO_LARGE.into_response();
         }
         edge.room().await;
+        let request = request.map(|body| Body::new(Limited::new(body, self.max_payload)));
         let small = announced(headers).is_some_and(|length| length <= CLOSE_BYTES);
         let heard = async {
             if !small {
@@ -274,12 +292,10 @@ impl SocketIo {
         *request.uri_mut() = detached(uri);
         request.extensions_mut().insert(Introduced(Arc::clone(&edge)));
         let mut service = self.service.clone();
-        let handler = Arc::clone(&self.handler);
         let pause = self.pause;
         let mut response = handshake.answer();
         Takeover::stream(&mut response, move |mut line| async move {
-            let mut abandoned: Option<Box<dyn FnOnce() + Send>> = None;
-            if let Some(sid) = sid {
+            if sid.is_some() {
                 // It went over already, or does so now.
                 if edge.is_upgrading() {
                     return;
@@ -287,15 +303,14 @@ impl SocketIo {
                 // The session stays with its polls until the client shows that frames come through: behind a proxy that
                 // lets a WebSocket open and then says nothing, it would wait in vain.
                 match timeout(UPGRADE_TIMEOUT, first_bytes(&mut line)).await {
-                    Ok(Ok(())) => edge.upgrades(),
-                    Ok(Err(Gone)) | Err(_) => return,
+                    Ok(Ok(())) if edge.upgrades() => {}
+                    _ => return,
                 }
-                abandoned = Some(Box::new(move || handler.abandoned(sid)));
             }
             if !pause.is_zero() {
                 sleep(pause).await;
             }
-            let io = Watched::new(line, edge, beginning, abandoned);
+            let io = Watched::new(line, edge, beginning);
             if let Err(error) = service.call((io, request)).await {
                 tracing::debug!(%error, "a WebSocket that speaks no Engine.IO");
             }
@@ -345,6 +360,16 @@ fn detached(uri: &Uri) -> Uri {
 /// Whether a request speaks Engine.IO 4, where the server pings.
 fn is_four(uri: &Uri) -> bool {
     uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "EIO=4"))
+}
+
+/// In Engine.IO 3 the packet's length stands before it.
+fn adjusted(body: String, uri: &Uri) -> String {
+    match body.split_once(':') {
+        Some((length, packet)) if !is_four(uri) && length.parse::<usize>().is_ok() => {
+            format!("{}:{packet}", packet.encode_utf16().count())
+        }
+        _ => body,
+    }
 }
 
 /// The id of a session, from what opened it.

@@ -37,7 +37,8 @@ pub(super) struct Outbound {
 
 #[derive(Default)]
 struct Window {
-    /// What Engine.IO did not get yet. Bounded: whoever has something here gets no more pushed than one chunk.
+    /// What Engine.IO did not get yet. Bounded: a room that has something here leaves its lane, so that it is a chunk of each
+    /// at most.
     waiting: VecDeque<Out>,
     /// What it got since its queue was last seen empty enough.
     packets: usize,
@@ -86,10 +87,10 @@ impl Outbound {
         outcome
     }
 
-    /// Resolves when what was sent has left Engine.IO's queue, too.
+    /// Resolves when nearly all that was sent has left Engine.IO's queue, too.
     pub(super) async fn emptied(&self) -> Result<(), Gone> {
         self.drain().await?;
-        self.edge.until(|| self.socket().is_err() || self.socket().is_ok_and(|socket| waits_at_most(&socket, 0))).await;
+        self.edge.until(|| self.socket().is_err() || self.socket().is_ok_and(|socket| is_nearly_empty(&socket))).await;
         Ok(())
     }
 
@@ -106,16 +107,19 @@ impl Outbound {
     }
 }
 
-/// Packets of Engine.IO's own that find room beside ours: its pings, and the one that ends a poll.
-pub(super) const SPARE: usize = 8;
+/// Packets that may be left of a window when the next one is filled; and room, never taken by ours, for those of Engine.IO's
+/// own: a ping that finds none ends the session.
+const SPARE: usize = 8;
+/// Packets Engine.IO's queue has room for.
+pub(super) const CAPACITY: usize = OUTBOUND_PACKETS + 2 * SPARE;
 
-/// Packets a payload may have for python-engineio, less one for a ping: it lets go a server that sends it more.
-const FEW_PACKETS: usize = 15;
+/// A window for python-engineio, which lets a server go that sends it more than 16 packets in a payload: with what is left of
+/// the window before, and a ping, it is as many.
+const FEW_PACKETS: usize = 15 - SPARE;
 
-/// Whether no more packets than these wait in Engine.IO's queue.
-fn waits_at_most(socket: &Socket<()>, packets: usize) -> bool {
-    let free = OUTBOUND_PACKETS + SPARE - packets;
-    let permits: Result<Vec<_>, _> = (0..free).map(|_| socket.reserve()).collect();
+/// Whether no more than [`SPARE`] packets wait in Engine.IO's queue.
+fn is_nearly_empty(socket: &Socket<()>) -> bool {
+    let permits: Result<Vec<_>, _> = (0..CAPACITY - SPARE).map(|_| socket.reserve()).collect();
     permits.is_ok()
 }
 
@@ -125,7 +129,7 @@ impl Window {
             let fits = self.packets < window && self.bytes + next.len() <= OUTBOUND_BYTES;
             // One that is larger than all there may be goes alone.
             if !fits && self.packets > 0 {
-                if !waits_at_most(socket, if window < OUTBOUND_PACKETS { 0 } else { SPARE }) {
+                if !is_nearly_empty(socket) {
                     return false;
                 }
                 (self.packets, self.bytes) = (0, 0);

@@ -2,7 +2,7 @@ use super::{
     Gone, Revision,
     edge::Taken,
     opening::{Opening, Place, fresh_sid, pid},
-    rooms::Rooms,
+    rooms::{Entrance, Rooms},
     voice::{Offset, Records, Voice},
 };
 use crate::{
@@ -18,7 +18,7 @@ use app::wire::{
 use engineioxide::DisconnectReason;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 use tokio::sync::mpsc::Receiver;
 
 /// An event as it came.
@@ -35,6 +35,7 @@ pub(super) struct Room {
     session: Session,
     voice: Arc<Voice>,
     events: Receiver<Box<Event>>,
+    left: Arc<AtomicBool>,
 }
 
 /// The last argument of an event, before its acknowledgement.
@@ -51,21 +52,27 @@ impl Room {
         namespace: String,
         place: Place,
         opening: Opening,
-        events: Receiver<Box<Event>>,
+        entrance: Entrance,
+        coming: Taken,
     ) {
-        match Self::begin(&rooms, &namespace, place, opening, events).await {
+        let left = Arc::clone(&entrance.left);
+        let begun = Self::begin(&rooms, &namespace, place, opening, entrance).await;
+        drop(coming);
+        match begun {
             Ok((room, first)) => room.serve(first).await,
             Err(error) => {
                 rooms.refuse(&namespace, &error.into());
-                rooms.left(&namespace);
+                rooms.left(&namespace, &left);
             }
         }
     }
 
     /// The default namespace of a client that was told from the beginning that it is in.
-    pub(super) async fn open_silently(rooms: Arc<Rooms>, opening: Opening, events: Receiver<Box<Event>>) {
+    pub(super) async fn open_silently(rooms: Arc<Rooms>, opening: Opening, entrance: Entrance) {
         let Ok(subscription) = rooms.hub.subscribe(Vec::new(), Start::Now).await else { return };
-        Self::new(rooms, "/".into(), Place::Default, opening.from, None, subscription, events).serve(Vec::new()).await;
+        Self::new(rooms, "/".into(), Place::Default, opening.from, None, subscription, entrance)
+            .serve(Vec::new())
+            .await;
     }
 
     fn new(
@@ -75,13 +82,15 @@ impl Room {
         from: Option<String>,
         offset: Option<Offset>,
         subscription: Subscription,
-        events: Receiver<Box<Event>>,
+        entrance: Entrance,
     ) -> Self {
+        let Entrance { events, left } = entrance;
         let author = Arc::new(rooms.outbound.edge().sender(from));
         let subscription = subscription.attended_by(Arc::clone(&author)).with_presence();
         let session = Session::new(rooms.hub.clone(), author, Input::Commands, rooms.max_message, subscription);
-        let voice = Arc::new(Voice { outbound: Arc::clone(&rooms.outbound), namespace, offset });
-        Self { rooms, place, session, voice, events }
+        let outbound = Arc::clone(&rooms.outbound);
+        let voice = Arc::new(Voice { outbound, namespace, offset, left: Arc::clone(&left) });
+        Self { rooms, place, session, voice, events, left }
     }
 
     /// Registers the subscription before the client can see the namespace as connected.
@@ -90,7 +99,7 @@ impl Room {
         namespace: &str,
         place: Place,
         opening: Opening,
-        events: Receiver<Box<Event>>,
+        entrance: Entrance,
     ) -> Result<(Self, Vec<Said>), ReadError> {
         let Opening { start, from, recovery } = opening;
         let recovers = rooms.opened.recovers;
@@ -104,7 +113,7 @@ impl Room {
             Some(recovery) => Start::After(recovery.after),
             None => start.unwrap_or(Start::Now),
         };
-        let offset = if recovers { Offset::of(offset_names(&place, &channels)) } else { None };
+        let offset = recovers.then(|| Offset::of(offset_names(&place, &channels)));
         let mut subscription = rooms.hub.subscribe(channels, start).await?;
         let begun = subscription.cursor();
         // Whether anything is gone shows in what comes first.
@@ -121,7 +130,7 @@ impl Room {
             let pid = pid(&sid, begun);
             (sid, pid)
         });
-        let room = Self::new(Arc::clone(rooms), namespace.to_owned(), place, from, offset, subscription, events);
+        let room = Self::new(Arc::clone(rooms), namespace.to_owned(), place, from, offset, subscription, entrance);
         let connected = match (rooms.opened.revision, recovers) {
             (Revision::Four, _) => None,
             (Revision::Five, false) => Some(serde_json::json!({ "sid": sid })),
@@ -135,9 +144,23 @@ impl Room {
         self.voice.say(&first);
         drop(first);
         // In a box: an idle client keeps no room for what is seldom.
-        if let Ok(Some(ended)) = self.run().await {
-            let _ = Box::pin(self.goodbye(ended)).await;
+        match self.run().await {
+            Ok(Some(ended)) => drop(Box::pin(self.goodbye(ended)).await),
+            Ok(None) | Err(Gone) => Box::pin(self.finish()).await,
         }
+    }
+
+    /// The client is gone: what it said before is carried out.
+    async fn finish(&mut self) {
+        // It hears nothing more, and is no longer there.
+        self.session.replace(Vec::new());
+        while let Some(event) = self.events.recv().await {
+            while self.session.is_full() {
+                self.session.settle().await;
+            }
+            self.take(&event).await;
+        }
+        self.session.finish().await;
     }
 
     /// Serves until there is a reason to end; none when the client left.
@@ -161,11 +184,7 @@ impl Room {
                             self.voice.say(&[Said::Frame(frame)]);
                         }
                     }
-                    None => {
-                        // What was taken is finished first.
-                        self.session.finish().await;
-                        return Ok(None);
-                    }
+                    None => return Ok(None),
                 },
             }
         }
@@ -181,9 +200,13 @@ impl Room {
                 let (code, reason) = (CloseCode::GoingAway as u16, "the server is stopping".into());
                 self.voice.say(&[Said::Frame(Frame::Bye { code, reason, retry_ms })]);
             }
-            Ended::Store(error) => tracing::error!(%error, "a reader had to be let go"),
+            Ended::Store(error) => {
+                tracing::error!(%error, "a reader had to be let go");
+                // All of the connection: a client that is not told comes back from there only.
+                self.rooms.outbound.close(DisconnectReason::TransportError);
+            }
         }
-        if self.rooms.left(&self.voice.namespace) {
+        if self.rooms.left(&self.voice.namespace, &self.left) {
             self.rooms.outbound.emptied().await?;
             // Not DISCONNECT, after which a client would not come back.
             self.rooms.outbound.close(DisconnectReason::ClosingServer);
@@ -270,7 +293,8 @@ impl Room {
             Names::Many(names) => names,
         };
         let channels = channel_set(names.iter().map(String::as_str))?;
-        let Opening { start, .. } = Opening::read(arguments.get(1).map(|options| options.get()), "")?;
+        let Opening { start, .. } =
+            Opening::read(arguments.get(1).map(|options| options.get()).filter(|&options| options != "null"), "")?;
         let cursor = match start {
             // What it has goes on, without a gap.
             None if self.session.has_channels() => self.session.replace(channels.clone()),
@@ -279,10 +303,10 @@ impl Room {
                 self.session.begin_again(subscription)
             }
         };
-        if self.voice.offset.is_some() || self.rooms.opened.recovers {
-            let Voice { outbound, namespace, .. } = &*self.voice;
-            let (outbound, namespace) = (Arc::clone(outbound), namespace.clone());
-            self.voice = Arc::new(Voice { outbound, namespace, offset: Offset::of(&channels) });
+        if self.voice.offset.is_some() {
+            let Voice { outbound, namespace, left, .. } = &*self.voice;
+            let (outbound, namespace, left) = (Arc::clone(outbound), namespace.clone(), Arc::clone(left));
+            self.voice = Arc::new(Voice { outbound, namespace, left, offset: Some(Offset::of(&channels)) });
         }
         // Also when nothing is said for a while, the client knows what it has.
         self.voice.say(&[Said::Frame(Frame::Cursor { cursor })]);

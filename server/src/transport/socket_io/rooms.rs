@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     hub::Hub,
-    limits::{EVENT_QUEUE, NAMESPACE_BYTES, NAMESPACES},
+    limits::{CONNECTS_IN_FLIGHT, EVENT_QUEUE, NAMESPACE_BYTES, NAMESPACES, REFUSALS},
     session::Refusal,
 };
 use app::wire::{
@@ -17,10 +17,10 @@ use app::wire::{
 use bytes::Bytes;
 use engineioxide::DisconnectReason;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -38,11 +38,36 @@ pub(super) struct Rooms {
     pub(super) max_message: usize,
     pub(super) outbound: Arc<Outbound>,
     pub(super) opened: Opened,
-    /// Where events go, by the namespace as the client spells it; in boxes, since a channel has room for some at once. What waits there is bounded by the connection's edge.
-    rooms: Mutex<HashMap<String, Sender<Box<Event>>>>,
+    /// By the namespace as the client spells it.
+    rooms: Mutex<HashMap<String, Door>>,
+    /// Namespaces it left by itself: who comes back there begins anew, as with Socket.IO's own server. What was on its way to
+    /// it would come twice if it recovered. Bounded by what one connection may have.
+    departed: Mutex<HashSet<String>>,
+    /// Times the client was not let in.
+    refused: AtomicUsize,
     /// Came into any.
     joined: AtomicBool,
     assembly: Mutex<Assembly>,
+}
+
+/// The way into a room.
+struct Door {
+    /// Where events go; in boxes, since a channel has room for some at once.
+    events: Sender<Box<Event>>,
+    /// Set when the client leaves.
+    left: Arc<AtomicBool>,
+}
+
+/// The room's side of it.
+pub(super) struct Entrance {
+    pub(super) events: Receiver<Box<Event>>,
+    pub(super) left: Arc<AtomicBool>,
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.left.store(true, Ordering::Release);
+    }
 }
 
 /// A packet whose attachments have not all come.
@@ -64,6 +89,8 @@ impl Rooms {
             outbound,
             opened,
             rooms: Mutex::default(),
+            departed: Mutex::default(),
+            refused: AtomicUsize::new(0),
             joined: AtomicBool::new(false),
             assembly: Mutex::default(),
         });
@@ -86,8 +113,19 @@ impl Rooms {
         this
     }
 
-    fn rooms(&self) -> MutexGuard<'_, HashMap<String, Sender<Box<Event>>>> {
+    fn rooms(&self) -> MutexGuard<'_, HashMap<String, Door>> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn departed(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.departed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn departs(&self, namespace: String) {
+        let mut departed = self.departed();
+        if departed.len() < NAMESPACES {
+            departed.insert(namespace);
+        }
     }
 
     fn assembly(&self) -> MutexGuard<'_, Assembly> {
@@ -98,7 +136,9 @@ impl Rooms {
         match packet.kind {
             PacketKind::Connect => self.connect(&packet),
             PacketKind::Disconnect => {
-                self.rooms().remove(&packet.namespace);
+                if self.rooms().remove(&packet.namespace).is_some() {
+                    self.departs(packet.namespace);
+                }
                 Ok(())
             }
             PacketKind::Event | PacketKind::BinaryEvent => self.event(packet, attachments),
@@ -113,8 +153,14 @@ impl Rooms {
             return Err(Broken("the namespace is too long"));
         }
         let namespace = packet.namespace.as_str();
-        if self.rooms().contains_key(namespace) {
-            return Ok(());
+        // Who comes again before it knows that it was in begins anew.
+        if self.rooms().remove(namespace).is_some() {
+            self.departs(namespace.to_owned());
+        }
+        let edge = self.outbound.edge();
+        let coming = edge.taken();
+        if edge.queued() > CONNECTS_IN_FLIGHT || self.refused.load(Ordering::Relaxed) > REFUSALS {
+            return Err(Broken("more namespaces at once than are looked at"));
         }
         let query = packet.query.as_deref().unwrap_or(&self.opened.query);
         let place = Place::of(namespace);
@@ -127,30 +173,36 @@ impl Rooms {
             // In the words of Socket.IO's own server.
             (Err(refusal), _) => self.refuse_as(namespace, "Invalid namespace", &refusal),
             (_, Err(refusal)) => self.refuse(namespace, &refusal),
-            (Ok(place), Ok(opening)) => {
-                let events = self.enter(namespace);
-                tokio::spawn(Room::open(Arc::clone(self), namespace.to_owned(), place, opening, events));
+            (Ok(place), Ok(mut opening)) => {
+                if self.departed().contains(namespace) {
+                    opening.recovery = None;
+                }
+                let entrance = self.enter(namespace);
+                let (rooms, namespace) = (Arc::clone(self), namespace.to_owned());
+                tokio::spawn(Room::open(rooms, namespace, place, opening, entrance, coming));
             }
         }
         Ok(())
     }
 
-    fn enter(&self, namespace: &str) -> Receiver<Box<Event>> {
+    fn enter(&self, namespace: &str) -> Entrance {
         let (sender, events) = mpsc::channel(EVENT_QUEUE);
-        self.rooms().insert(namespace.to_owned(), sender);
+        let left = Arc::new(AtomicBool::new(false));
+        self.rooms().insert(namespace.to_owned(), Door { events: sender, left: Arc::clone(&left) });
         self.joined.store(true, Ordering::Release);
-        events
+        Entrance { events, left }
     }
 
     fn event(self: &Arc<Self>, packet: Packet, attachments: Vec<Vec<u8>>) -> Result<(), Broken> {
         let namespace = packet.namespace.clone();
-        let mut room = self.rooms().get(&namespace).cloned();
+        let to = |rooms: &Self| rooms.rooms().get(&namespace).map(|door| door.events.clone());
+        let mut room = to(self);
         if room.is_none() && namespace == "/" && self.opened.revision == Revision::Four {
             // It was told it is in: its session begins when it says something.
             let opening = Opening::read(None, &self.opened.query).map_err(|_| Broken("the query is none"))?;
-            let events = self.enter("/");
-            tokio::spawn(Room::open_silently(Arc::clone(self), opening, events));
-            room = self.rooms().get("/").cloned();
+            let entrance = self.enter("/");
+            tokio::spawn(Room::open_silently(Arc::clone(self), opening, entrance));
+            room = to(self);
         }
         let room = room.ok_or(Broken("an event for a namespace the client is not in"))?;
         match room.try_send(Box::new(Event { packet, attachments, _taken: self.outbound.edge().taken() })) {
@@ -174,13 +226,21 @@ impl Rooms {
             }),
         };
         let error = Packet::new(PacketKind::ConnectError, namespace, Some(data.to_string()));
-        self.outbound.put([Out::Text(error.to_text())]);
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        if !self.outbound.put([Out::Text(error.to_text())]) {
+            // There may be no room that drains it.
+            let outbound = Arc::clone(&self.outbound);
+            tokio::spawn(async move { outbound.drain().await });
+        }
     }
 
     /// A room is no more; whether it was the last.
-    pub(super) fn left(&self, namespace: &str) -> bool {
+    pub(super) fn left(&self, namespace: &str, left: &Arc<AtomicBool>) -> bool {
         let mut rooms = self.rooms();
-        rooms.remove(namespace);
+        // Not the one that has taken its place.
+        if rooms.get(namespace).is_some_and(|door| Arc::ptr_eq(&door.left, left)) {
+            rooms.remove(namespace);
+        }
         rooms.is_empty()
     }
 }

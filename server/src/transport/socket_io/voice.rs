@@ -5,11 +5,17 @@ use crate::{
 };
 use app::wire::{
     ChannelName, Frame, Id, Ref,
+    limits::CHANNELS_PER_SUBSCRIPTION,
     socket_io::{Packet, PacketKind},
 };
 use bytes::{BufMut, Bytes, BytesMut};
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
+/// Stands for names that are too many: no channel is called so.
+const TOO_MANY: &str = "*";
 /// Bytes of channel names an offset may carry.
 const OFFSET_NAMES: usize = 256;
 
@@ -20,6 +26,8 @@ pub(super) struct Voice {
     pub(super) namespace: String,
     /// What the offset behind each message has beside its cursor, if the client keeps offsets.
     pub(super) offset: Option<Offset>,
+    /// The client has left: it would take what it hears for something it hears anew.
+    pub(super) left: Arc<AtomicBool>,
 }
 
 /// What a client that recovers by itself gives back: the cursor and, where the namespace is no channel, the channels it
@@ -30,18 +38,19 @@ pub(super) struct Offset {
 }
 
 impl Offset {
-    /// For these channels; none where they are too many to be carried along.
-    pub(super) fn of(channels: &[ChannelName]) -> Option<Self> {
+    /// For these channels; where they are too many to be carried along, one that does not come back as an offset.
+    pub(super) fn of(channels: &[ChannelName]) -> Self {
         let names: Vec<_> = channels.iter().map(ChannelName::as_str).collect();
         let names = names.join(",");
-        (names.len() <= OFFSET_NAMES).then_some(Self { names })
+        Self { names: if names.len() <= OFFSET_NAMES { names } else { TOO_MANY.into() } }
     }
 
     /// Reads one that came back.
     pub(super) fn parse(text: &str) -> Option<(Id, Vec<ChannelName>)> {
         let (cursor, names) = text.split_once(' ').unwrap_or((text, ""));
         let names = names.split(',').filter(|name| !name.is_empty()).map(str::parse).collect::<Result<_, _>>();
-        Some((cursor.parse().ok()?, names.ok()?))
+        let names: Vec<ChannelName> = names.ok()?;
+        (names.len() <= CHANNELS_PER_SUBSCRIPTION).then_some((cursor.parse().ok()?, names))
     }
 
     /// As JSON: neither cursors nor names have anything to escape.
@@ -81,11 +90,18 @@ impl Voice {
 
     /// Says lines; whether all of them went out.
     pub(super) fn say(&self, lines: &[Said]) -> bool {
-        self.outbound.put(lines.iter().map(|line| self.line(line)))
+        self.has_left() || self.outbound.put(lines.iter().map(|line| self.line(line)))
+    }
+
+    fn has_left(&self) -> bool {
+        self.left.load(Ordering::Acquire)
     }
 
     /// Sends a packet that is no event.
     pub(super) fn tell(&self, kind: PacketKind, data: Option<String>) {
+        if self.has_left() {
+            return;
+        }
         self.outbound.put([Out::Text(Packet::new(kind, self.namespace.as_str(), data).to_text())]);
     }
 }
@@ -108,7 +124,7 @@ fn answer(frame: &Frame) -> Option<(Ref, serde_json::Value)> {
 
 impl Outlet for Voice {
     fn push(&self, chunk: &Chunk) -> Then {
-        if self.outbound.put(Record::all(&chunk.bytes).map(|record| self.event(&record))) {
+        if !self.has_left() && self.outbound.put(Record::all(&chunk.bytes).map(|record| self.event(&record))) {
             Then::Stays
         } else {
             Then::Leaves
@@ -188,12 +204,13 @@ mod tests {
     #[test]
     fn offsets_come_back() {
         let names: Vec<ChannelName> = ["온실", "b"].iter().map(|name| name.parse().unwrap()).collect();
-        let text: String = serde_json::from_str(&Offset::of(&names).unwrap().at("k.7")).unwrap();
+        let back = |offset: &Offset| serde_json::from_str::<String>(&offset.at("k.7")).unwrap();
+        let text = back(&Offset::of(&names));
         assert_eq!(Offset::parse(&text), Some(("k.7".parse().unwrap(), names)));
         assert_eq!(Offset::parse("k.7"), Some(("k.7".parse().unwrap(), Vec::new())));
         assert_eq!(Offset::parse("7"), None);
         assert_eq!(Offset::parse("k.7 a/b"), None);
         let long: Vec<ChannelName> = (0..9).map(|n| format!("{n}{}", "x".repeat(40)).parse().unwrap()).collect();
-        assert_eq!(Offset::of(&long), None);
+        assert_eq!(Offset::parse(&back(&Offset::of(&long))), None, "too many to be carried along");
     }
 }
