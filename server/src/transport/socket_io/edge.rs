@@ -4,7 +4,7 @@ use crate::{
 };
 use app::wire::Sender;
 use bytes::Bytes;
-use engineioxide::{DisconnectReason, Socket};
+use engineioxide::{DisconnectReason, Socket, TransportType};
 use futures::task::AtomicWaker;
 use std::{
     io,
@@ -109,6 +109,14 @@ impl Edge {
         self.queued.load(Ordering::Acquire) < EVENTS_IN_FLIGHT
     }
 
+    /// Whether a WebSocket is read. While a session goes over to it, it is: what it said in polls waits until it can be
+    /// answered here.
+    fn may_be_read(&self) -> bool {
+        let socket = self.socket.get().and_then(Weak::upgrade);
+        let is_there = socket.is_some_and(|socket| socket.transport_type() == TransportType::Websocket);
+        !is_there || self.has_room()
+    }
+
     /// Something went out.
     pub(super) fn went_out(&self) {
         self.moved.notify_waiters();
@@ -205,10 +213,10 @@ impl AsyncRead for Watched {
             }
             Beginning::Over => {}
         }
-        if !self.edge.has_room() {
+        if !self.edge.may_be_read() {
             self.edge.reader.register(cx.waker());
             // It may have become free before the waker was there.
-            if !self.edge.has_room() {
+            if !self.edge.may_be_read() {
                 return Poll::Pending;
             }
         }
