@@ -72,10 +72,7 @@ impl Asked {
 
     /// Who this request speaks as: `name` (from `from=` or `From-Name`) or no cookie is a program.
     pub fn sender(&self, app: &App, name: Option<String>) -> Sender {
-        match (&self.visitor, name) {
-            (Some(visitor), None) => visitor.sender(),
-            (_, name) => app.visitors.program(self.peer, name.unwrap_or_else(|| user_agent(&self.headers))),
-        }
+        speaks_as(app, self.visitor.as_ref(), self.peer, name, || user_agent(&self.headers))
     }
 
     /// Who speaks, for longer than the request lasts.
@@ -108,10 +105,20 @@ pub(super) struct Speaker {
 impl Speaker {
     /// See [`Asked::sender`].
     pub(super) fn sender(&self, app: &App, name: Option<String>) -> Sender {
-        match (&self.visitor, name) {
-            (Some(visitor), None) => visitor.sender(),
-            (_, name) => app.visitors.program(self.peer, name.unwrap_or_else(|| self.product.clone())),
-        }
+        speaks_as(app, self.visitor.as_ref(), self.peer, name, || self.product.clone())
+    }
+}
+
+fn speaks_as(
+    app: &App,
+    visitor: Option<&Visitor>,
+    peer: Peer,
+    name: Option<String>,
+    product: impl FnOnce() -> String,
+) -> Sender {
+    match (visitor, name) {
+        (Some(visitor), None) => visitor.sender(),
+        (_, name) => app.visitors.program(peer, name.unwrap_or_else(product)),
     }
 }
 

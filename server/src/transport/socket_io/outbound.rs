@@ -1,7 +1,7 @@
 use super::{Gone, edge::Edge};
 use crate::limits::{OUTBOUND_BYTES, OUTBOUND_PACKETS};
 use bytes::Bytes;
-use engineioxide::{DisconnectReason, Socket, Str, TransportType};
+use engineioxide::{DisconnectReason, Socket, TransportType};
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -87,10 +87,11 @@ impl Outbound {
         outcome
     }
 
-    /// Resolves when nearly all that was sent has left Engine.IO's queue, too.
+    /// Resolves when what was sent has left Engine.IO's queue, too. Not for a session that goes on: it takes all the room, so
+    /// that a ping may find none.
     pub(super) async fn emptied(&self) -> Result<(), Gone> {
         self.drain().await?;
-        self.edge.until(|| self.socket().is_err() || self.socket().is_ok_and(|socket| is_nearly_empty(&socket))).await;
+        self.edge.until(|| self.socket().is_err() || self.socket().is_ok_and(|socket| waits_at_most(&socket, 0))).await;
         Ok(())
     }
 
@@ -117,9 +118,9 @@ pub(super) const CAPACITY: usize = OUTBOUND_PACKETS + 2 * SPARE;
 /// the window before, and a ping, it is as many.
 const FEW_PACKETS: usize = 15 - SPARE;
 
-/// Whether no more than [`SPARE`] packets wait in Engine.IO's queue.
-fn is_nearly_empty(socket: &Socket<()>) -> bool {
-    let permits: Result<Vec<_>, _> = (0..CAPACITY - SPARE).map(|_| socket.reserve()).collect();
+/// Whether no more than so many packets wait in Engine.IO's queue.
+fn waits_at_most(socket: &Socket<()>, packets: usize) -> bool {
+    let permits: Result<Vec<_>, _> = (0..CAPACITY - packets).map(|_| socket.reserve()).collect();
     permits.is_ok()
 }
 
@@ -129,7 +130,7 @@ impl Window {
             let fits = self.packets < window && self.bytes + next.len() <= OUTBOUND_BYTES;
             // One that is larger than all there may be goes alone.
             if !fits && self.packets > 0 {
-                if !is_nearly_empty(socket) {
+                if !waits_at_most(socket, SPARE) {
                     return false;
                 }
                 (self.packets, self.bytes) = (0, 0);
@@ -137,7 +138,7 @@ impl Window {
             self.packets += 1;
             self.bytes += next.len();
             let sent = match self.waiting.pop_front() {
-                Some(Out::Text(text)) => socket.emit(text).map_err(|refused| Out::Text(text_of(refused.into_inner()))),
+                Some(Out::Text(text)) => socket.emit(text).map_err(|refused| Out::Text(refused.into_inner().into())),
                 Some(Out::Binary(bytes)) => {
                     socket.emit_binary(bytes).map_err(|refused| Out::Binary(refused.into_inner()))
                 }
@@ -150,8 +151,4 @@ impl Window {
         }
         true
     }
-}
-
-fn text_of(text: Str) -> String {
-    String::from(text)
 }
