@@ -209,6 +209,11 @@ impl Request {
         self.log.say(&line);
     }
 
+    /// Tells of an answer that was sent.
+    pub(super) fn end(mut self, status: StatusCode, bytes: u64) {
+        self.answered(status, bytes);
+    }
+
     /// Tells of an answer that hyper sends, when it was sent.
     pub(super) fn follow(self, response: Response) -> Response {
         let kind = stays_open(&response);
@@ -219,16 +224,17 @@ impl Request {
         response.map(|body| Body::new(Followed { body, bytes: 0, status, kind, request: self }))
     }
 
+    /// Tells of an answer that a transport gives and that ends, when it was given.
+    pub(super) fn taken(mut self, status: StatusCode) -> Farewell {
+        Farewell::new(move |Ended { bytes, .. }| self.answered(status, bytes))
+    }
+
     /// Tells of an answer that a transport gives, when it was given or has ended.
     pub(super) fn follow_taken(mut self, response: &Response) -> Farewell {
-        let (kind, status) = (stays_open(response), response.status());
-        if let Some(kind) = kind {
-            self.opened(kind, status);
-        }
-        Farewell::new(move |Ended { code, bytes }| match kind {
-            Some(kind) => self.closed(kind, status, bytes, code),
-            None => self.answered(status, bytes),
-        })
+        let status = response.status();
+        let Some(kind) = stays_open(response) else { return self.taken(status) };
+        self.opened(kind, status);
+        Farewell::new(move |Ended { code, bytes }| self.closed(kind, status, bytes, code))
     }
 }
 

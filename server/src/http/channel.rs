@@ -22,6 +22,7 @@ use axum::{
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use std::sync::Arc;
 
 pub(super) async fn get(State(app): State<App>, Path(channel): Path<String>, request: Request) -> Response {
@@ -89,29 +90,53 @@ pub(super) async fn json(
     channels: Vec<ChannelName>,
     reading: &Reading,
 ) -> Result<Response, HttpError> {
-    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-    let mut response = vary((headers, ()).into_response());
-    let body = match reading.before {
-        Some(before) => {
-            let history = app.hub.history(&channels, Until::Before(before), reading.limit).await?;
-            let cursor = history.messages.last().map_or(before, |stored| stored.message.id);
-            let (messages, missed) = (history.messages, history.missed);
-            poll::Answer { messages, cursor, more: history.more, missed }.to_json().freeze()
-        }
-        None => {
-            let poll = poll(app, asked, channels, reading).await?;
-            if poll.is_empty() && !reading.wait.is_zero() {
-                poll.wait(&mut response, app.hub.clone(), reading.wait);
-                return Ok(response);
+    let mut response = polled();
+    match ask(app, asked, channels, reading).await? {
+        Asking::Answered(body) => {
+            // The server stops: the next poll is better not sent at once.
+            if let Some(after) = app.hub.return_after() {
+                let seconds = after.as_millis().div_ceil(1000) as u64;
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             }
-            poll.to_json()
+            Ok(response.map(|_| Body::from(body)))
         }
-    };
-    // The server stops: the next poll is better not sent at once.
-    if let Some(after) = app.hub.return_after() {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(after.as_millis().div_ceil(1000) as u64));
+        Asking::Waits(poll) => {
+            poll.wait(&mut response, app.hub.clone(), reading.wait);
+            Ok(response)
+        }
     }
-    Ok(response.map(|_| Body::from(body)))
+}
+
+/// The answer to a poll, but for its body.
+pub(super) fn polled() -> Response {
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+    vary((headers, ()).into_response())
+}
+
+/// What a poll comes to.
+pub(super) enum Asking {
+    /// This, as JSON.
+    Answered(Bytes),
+    /// There is nothing yet, and it may wait.
+    Waits(Poll),
+}
+
+pub(super) async fn ask(
+    app: &App,
+    asked: &Asked,
+    channels: Vec<ChannelName>,
+    reading: &Reading,
+) -> Result<Asking, HttpError> {
+    if let Some(before) = reading.before {
+        let history = app.hub.history(&channels, Until::Before(before), reading.limit).await?;
+        let cursor = history.messages.last().map_or(before, |stored| stored.message.id);
+        let (messages, missed) = (history.messages, history.missed);
+        let answer = poll::Answer { messages, cursor, more: history.more, missed };
+        return Ok(Asking::Answered(answer.to_json().freeze()));
+    }
+    let poll = poll(app, asked, channels, reading).await?;
+    let waits = poll.is_empty() && !reading.wait.is_zero();
+    Ok(if waits { Asking::Waits(poll) } else { Asking::Answered(poll.to_json()) })
 }
 
 async fn poll(app: &App, asked: &Asked, channels: Vec<ChannelName>, reading: &Reading) -> Result<Poll, HttpError> {

@@ -1,6 +1,11 @@
 //! One connection: requests and answers, until it ends or a transport takes it over.
 
-use super::{App, peer::Peer, respond};
+use super::{
+    App,
+    direct::{Direct, Next},
+    peer::Peer,
+    respond,
+};
 use crate::{
     limits::{HEAD_TIMEOUT, HTTP_BUFFER},
     transport::{Farewell, Guarded, Head, Line, Pipe, Run, Takeover},
@@ -39,7 +44,15 @@ pub(super) async fn handle(pipe: Arc<Pipe>, address: IpAddr, app: App, router: R
     let mut closed = pin!(app.hub.closed());
     let mut received = Bytes::new();
     loop {
-        match connection.until_taken(received, &app, closed.as_mut()).await {
+        if !connection.closing {
+            let direct = Direct { app: &app, pipe: &connection.pipe, address };
+            match direct.serve(received, closed.as_mut()).await {
+                Next::Other(bytes) => received = bytes,
+                Next::Over => return,
+            }
+        }
+        // In a box: a connection that publishes and polls has no room for it.
+        match Box::pin(connection.until_taken(received, &app, closed.as_mut())).await {
             Ok(Some(((head, run, farewell), rest))) => {
                 let pipe = Arc::clone(&connection.pipe);
                 let farewell = farewell.on(&pipe);

@@ -2,6 +2,7 @@
 
 mod access;
 mod channel;
+mod direct;
 mod error;
 mod handle;
 mod live;
@@ -32,7 +33,7 @@ use crate::{hub::Hub, transport::socket_io::SocketIo, web};
 use axum::{
     Router,
     extract::Request,
-    http::{HeaderMap, HeaderValue, Method, header},
+    http::{HeaderValue, Method, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -99,13 +100,23 @@ fn router(app: App) -> Router {
 async fn respond(app: App, router: Router, request: Request) -> Response {
     let path = request.uri().path();
     let socket_io = app.socket_io.iter().position(|at| at.is_at(path));
-    let mut response = match app.origins.check(&request, socket_io.is_some()) {
-        Err(refusal) => refusal.into_response(),
-        Ok(None) => route(&app, router, socket_io, request).await,
-        Ok(Some(origin)) if request.method() == Method::OPTIONS => origin::cors(().into_response(), origin),
-        Ok(Some(origin)) => origin::cors(route(&app, router, socket_io, request).await, origin),
+    let checked = app.origins.check(request.method(), request.uri(), request.headers(), socket_io.is_some());
+    match checked {
+        Err(refusal) => dress(refusal.into_response(), None),
+        Ok(origin @ Some(_)) if request.method() == Method::OPTIONS => dress(().into_response(), origin),
+        Ok(origin) => dress(route(&app, router, socket_io, request).await, origin),
+    }
+}
+
+/// Adds what every answer has: who may read it, and headers that do no harm anywhere and stop browsers from guessing.
+fn dress(response: Response, origin: Option<HeaderValue>) -> Response {
+    let mut response = match origin {
+        Some(origin) => origin::cors(response, origin),
+        None => response,
     };
-    harden(response.headers_mut());
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     response
 }
 
@@ -118,10 +129,4 @@ async fn route(app: &App, mut router: Router, socket_io: Option<usize>, request:
         }
         None => router.call(request).await.unwrap_or_else(|never| match never {}),
     }
-}
-
-/// Headers that do no harm anywhere and stop browsers from guessing.
-fn harden(headers: &mut HeaderMap) {
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
 }

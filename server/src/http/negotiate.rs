@@ -49,8 +49,13 @@ pub struct Asked {
 impl Asked {
     /// Takes a request's head; what is left has the rest.
     pub fn take(app: &App, mut request: Request) -> (Self, Request) {
-        let headers = std::mem::take(request.headers_mut());
+        let (uri, headers) = (std::mem::take(request.uri_mut()), std::mem::take(request.headers_mut()));
         let peer = request.extensions().get::<Peer>().copied().unwrap_or_default();
+        (Self::of(app, peer, uri, headers), request)
+    }
+
+    /// Of a request's head.
+    pub(super) fn of(app: &App, peer: Peer, uri: Uri, headers: HeaderMap) -> Self {
         let (visitor, current) = match app.visitors.read(&headers) {
             Known::Nobody => (None, false),
             Known::Visitor(visitor, age) => (Some(visitor), age == Age::Current),
@@ -59,15 +64,7 @@ impl Asked {
                 (None, false)
             }
         };
-        let asked = Self {
-            answer: accepted(&headers),
-            visitor,
-            current,
-            peer,
-            uri: std::mem::take(request.uri_mut()),
-            headers,
-        };
-        (asked, request)
+        Self { answer: accepted(&headers), visitor, current, peer, uri, headers }
     }
 
     /// Who this request speaks as: `name` (from `from=` or `From-Name`) or no cookie is a program.

@@ -6,7 +6,6 @@ use super::{
 };
 use app::wire::{Answer, ErrorCode, headers::same_origin};
 use axum::{
-    extract::Request,
     http::{HeaderMap, HeaderValue, Method, Uri, header},
     response::Response,
 };
@@ -48,18 +47,24 @@ impl Origins {
     /// Refuses foreign pages: on everything that changes something, and on every upgrade and stream. Programs send
     /// no `Origin` and pass. A request of Socket.IO speaks in every method (`speaks`). The origin, if its pages may read
     /// the answer.
-    pub(super) fn check(&self, request: &Request, speaks: bool) -> Result<Option<HeaderValue>, HttpError> {
-        let host = host(request.headers(), request.uri());
+    pub(super) fn check(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        speaks: bool,
+    ) -> Result<Option<HeaderValue>, HttpError> {
+        let host = host(headers, uri);
         if host.is_some_and(|host| !self.allows_host(host)) {
             let message =
                 "this server listens on loopback and answers to localhost only; start it with --listen to open it";
             return Err(HttpError::new(ErrorCode::ForbiddenHost, message));
         }
-        let Some(origin) = request.headers().get(header::ORIGIN) else { return Ok(None) };
+        let Some(origin) = headers.get(header::ORIGIN) else { return Ok(None) };
         let text = origin.to_str().unwrap_or("null");
         let same = host.is_some_and(|host| same_origin(text, host));
         let allowed = self.allows(text);
-        if !same && !allowed && (speaks || must_be_ours(request)) {
+        if !same && !allowed && (speaks || must_be_ours(method, uri, headers)) {
             let message = format!("pages of {text} may not do this here; the server's --allow-origin can allow them");
             return Err(HttpError::new(ErrorCode::ForbiddenOrigin, message));
         }
@@ -83,11 +88,11 @@ pub fn host_of(asked: &super::Asked) -> Option<&str> {
     host(&asked.headers, &asked.uri)
 }
 
-fn must_be_ours(request: &Request) -> bool {
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    let stream = accepted(request.headers()) == Answer::Sse
-        || request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair == "as=sse"));
-    !reads || stream || is_upgrade(request.headers())
+fn must_be_ours(method: &Method, uri: &Uri, headers: &HeaderMap) -> bool {
+    let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let stream = accepted(headers) == Answer::Sse
+        || uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "as=sse"));
+    !reads || stream || is_upgrade(headers)
 }
 
 /// Lets pages of an origin read the answer.

@@ -14,10 +14,13 @@ use crate::{
 };
 use app::{
     page::Refused,
-    wire::{Body, ChannelName, ContentKind, ErrorCode, Id, MediaType, Time, headers, limits, sender_name},
+    wire::{
+        Body, ChannelName, ContentKind, ErrorCode, Id, MediaType, Sender, Time,
+        headers::{self, Expected},
+        limits, sender_name,
+    },
 };
 use axum::{
-    Json,
     extract::{Path, Request, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
@@ -43,20 +46,58 @@ pub(super) async fn post(
 ) -> Result<Response, HttpError> {
     let channel: ChannelName = channel.parse()?;
     let (asked, request) = Asked::take(&app, request);
-    let reading = reading(&asked.uri, &asked.headers)?;
-    let name = match header_text(&asked.headers, "from-name")? {
-        Some(name) => Some(sender_name(&name)?),
-        None => reading.from,
-    };
-    let key = header_text(&asked.headers, "idempotency-key")?;
-    let expected = header_text(&asked.headers, "if-match")?.map(|value| headers::if_match(&value)).transpose()?;
-    let kind = content_kind(&asked.headers)?;
-    let from = asked.sender(&app, name);
-    let bytes = read_body(&asked, request, app.max_message).await?;
-    let body = Body::read(kind, bytes)?;
-    let draft = session::draft(channel.clone(), from, body, key, app.max_message)?;
-    let Appended { id, time, duplicate } = app.hub.publish(Draft { expected, ..draft }).await?;
-    Ok((StatusCode::CREATED, Json(Published { id, channel, time, duplicate })).into_response())
+    let post = Post::read(&app, &asked, channel)?;
+    let body = read_body(&asked, request, app.max_message).await?;
+    let published = post.publish(&app, body).await?;
+    Ok(created(published))
+}
+
+/// The answer to a publish.
+pub(super) fn created(published: Vec<u8>) -> Response {
+    (StatusCode::CREATED, [(header::CONTENT_TYPE, "application/json")], published).into_response()
+}
+
+/// What the head of a publish says.
+pub(super) struct Post {
+    channel: ChannelName,
+    from: Sender,
+    kind: ContentKind,
+    key: Option<String>,
+    expected: Option<Expected>,
+}
+
+impl Post {
+    /// Reads the query and the headers.
+    ///
+    /// # Errors
+    /// One of them has a value it cannot have.
+    pub(super) fn read(app: &App, asked: &Asked, channel: ChannelName) -> Result<Self, HttpError> {
+        let reading = reading(&asked.uri, &asked.headers)?;
+        let name = match header_text(&asked.headers, "from-name")? {
+            Some(name) => Some(sender_name(&name)?),
+            None => reading.from,
+        };
+        Ok(Self {
+            channel,
+            key: header_text(&asked.headers, "idempotency-key")?,
+            expected: header_text(&asked.headers, "if-match")?.map(|value| headers::if_match(&value)).transpose()?,
+            kind: content_kind(&asked.headers)?,
+            from: asked.sender(app, name),
+        })
+    }
+
+    /// Publishes with this body; the answer as JSON.
+    ///
+    /// # Errors
+    /// The body is not one, or the message was not stored.
+    pub(super) async fn publish(self, app: &App, body: Vec<u8>) -> Result<Vec<u8>, HttpError> {
+        let Self { channel, from, kind, key, expected } = self;
+        let body = Body::read(kind, body)?;
+        let draft = session::draft(channel.clone(), from, body, key, app.max_message)?;
+        let Appended { id, time, duplicate } = app.hub.publish(Draft { expected, ..draft }).await?;
+        let published = Published { id, channel, time, duplicate };
+        Ok(serde_json::to_vec(&published).expect("ids and names are JSON"))
+    }
 }
 
 /// `POST /c/{channel}/say`: the page's form without script. Always back to the page: a refused message with

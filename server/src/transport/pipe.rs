@@ -1,11 +1,12 @@
 use super::Pulse;
 use crate::{
     hub::{Chunk, Outlet, Then},
-    limits::{HEARTBEAT, SEND_BUFFER, SILENCE, UNACKNOWLEDGED},
+    limits::{HEARTBEAT, READ_BUFFER, SEND_BUFFER, SILENCE, UNACKNOWLEDGED},
 };
 use bytes::{Buf, Bytes};
 use socket2::SockRef;
 use std::{
+    cell::RefCell,
     collections::VecDeque,
     future::{pending, poll_fn},
     io::{self, IoSlice, Read},
@@ -22,6 +23,11 @@ use tokio::{
 
 /// Slices handed to the kernel in one write.
 const SLICES: usize = 16;
+
+thread_local! {
+    /// One for all connections of a thread: nothing waits while it is in use.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BUFFER]);
+}
 
 /// The other side is gone: nothing more can be said.
 #[derive(Debug)]
@@ -169,6 +175,28 @@ impl Pipe {
 
     fn skip(&self) -> Result<(), Gone> {
         self.read(&mut [0; 512]).map(drop)
+    }
+
+    /// Waits until the peer says something; what it says, as much as is read in one go.
+    ///
+    /// # Errors
+    /// The peer is gone.
+    pub async fn hear(&self) -> Result<Bytes, Gone> {
+        loop {
+            self.readable().await?;
+            let bytes = self.read_with(Bytes::copy_from_slice)?;
+            if !bytes.is_empty() {
+                return Ok(bytes);
+            }
+        }
+    }
+
+    /// Reads what is there into a buffer that is nobody's, and hands it on.
+    pub(super) fn read_with<T>(&self, with: impl FnOnce(&[u8]) -> T) -> Result<T, Gone> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let read = self.read(scratch)?;
+            Ok(with(&scratch[..read]))
+        })
     }
 
     /// Reads what is there; 0 when nothing is.

@@ -83,8 +83,12 @@ impl Poll {
     /// Puts the answer off until there is something, at most so long. All who wait at the same place get the same bytes,
     /// each past hyper and without waking its task.
     pub fn wait(self, response: &mut Response, hub: Hub, wait: Duration) {
-        let until = Instant::now() + wait;
-        Takeover::answer(response, move |line| async move { self.answer_on(line, &hub, until).await.ok().flatten() });
+        Takeover::answer(response, move |line| self.hold(line, hub, wait));
+    }
+
+    /// Answers on this line when there is something, at the latest after so long; gives it back for the next request.
+    pub async fn hold(self, line: Line, hub: Hub, wait: Duration) -> Option<Line> {
+        self.answer_on(line, &hub, Instant::now() + wait).await.ok().flatten()
     }
 
     async fn answer_on(mut self, mut line: Line, hub: &Hub, until: Instant) -> Result<Option<Line>, Gone> {

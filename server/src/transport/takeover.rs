@@ -71,6 +71,31 @@ impl Head {
         Self { status, ..self.clone() }
     }
 
+    /// The same, saying that the connection ends with the answer, if it does.
+    pub fn closing(self, closes: bool) -> Self {
+        Self { closes, ..self }
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Sends an answer whole.
+    ///
+    /// # Errors
+    /// The peer is gone.
+    pub async fn send(&self, pipe: &Pipe, body: &Bytes, retry_after: Option<Duration>) -> Result<(), Gone> {
+        let (head, rest) = self.with(body, retry_after);
+        if !(pipe.put(head) && (rest.is_empty() || pipe.put(rest))) {
+            pipe.drain().await?;
+        }
+        if self.closes {
+            let _ = pipe.shut_down();
+        }
+        Ok(())
+    }
+
     /// Of a stream, which ends with its connection or tells its own end.
     fn of_stream(&self) -> Bytes {
         let mut out = self.dated(0);

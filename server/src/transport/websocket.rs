@@ -6,7 +6,6 @@ use super::{
 };
 use crate::{
     hub::{Delivery, Ended, Form, Hub, Way},
-    limits::READ_BUFFER,
     session::{Line as Said, Session},
 };
 use app::wire::{Body, CloseCode, ErrorCode, Format, Frame, Id};
@@ -15,7 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::{BufMut, Bytes, BytesMut};
-use std::{cell::RefCell, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 use tungstenite::{
     handshake::derive_accept_key,
@@ -99,11 +98,6 @@ impl Handshake {
         });
         response
     }
-}
-
-thread_local! {
-    /// One for all connections of a thread: nothing waits while it is in use.
-    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BUFFER]);
 }
 
 struct Connection {
@@ -196,11 +190,7 @@ impl Connection {
     }
 
     fn receive(&mut self) -> Result<(), Gone> {
-        SCRATCH.with_borrow_mut(|scratch| {
-            let read = self.pipe.read(scratch)?;
-            self.assembler.feed(&scratch[..read]);
-            Ok(())
-        })
+        self.pipe.read_with(|bytes| self.assembler.feed(bytes))
     }
 
     /// Handles what came whole, as far as there is room for more publishes; how it ends, if it does.
@@ -254,7 +244,7 @@ impl Connection {
         let _ = self.pipe.shut_down();
         // Wait for the answer, so that the client reads the reason before the socket goes.
         let answered = async {
-            while self.pipe.readable().await.is_ok() && SCRATCH.with_borrow_mut(|all| self.pipe.read(all)).is_ok() {}
+            while self.pipe.readable().await.is_ok() && self.pipe.read_with(|_| ()).is_ok() {}
         };
         let _ = timeout(Duration::from_secs(1), answered).await;
         Ok(())
