@@ -1,6 +1,6 @@
 use super::limits::CHANNEL_NAME_CHARS;
 use serde::{Deserialize, Deserializer, Serialize};
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 /// A channel's name: letters, marks and digits of any script, `-`, `_` and `.`; not starting with `.`;
@@ -53,7 +53,8 @@ impl FromStr for ChannelName {
         if text.len() > CHANNEL_NAME_CHARS * 16 {
             return Err(NameError::TooLong);
         }
-        let name: String = text.nfc().collect();
+        // Text in ASCII is composed as it is.
+        let name: Cow<'_, str> = if text.is_ascii() { text.into() } else { text.nfc().collect::<String>().into() };
         if name.is_empty() {
             return Err(NameError::Empty);
         }
@@ -66,7 +67,7 @@ impl FromStr for ChannelName {
         if name.chars().count() > CHANNEL_NAME_CHARS {
             return Err(NameError::TooLong);
         }
-        Ok(Self(name.into()))
+        Ok(Self(name.as_ref().into()))
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     },
     web,
 };
-use app::wire::{Answer, ChannelName, ErrorCode, Format, Reading};
+use app::wire::{Answer, ChannelName, ErrorCode, Format, Reading, Sender};
 use axum::{
     body::Body,
     extract::{Path, Request, State},
@@ -91,7 +91,7 @@ pub(super) async fn json(
     reading: &Reading,
 ) -> Result<Response, HttpError> {
     let mut response = polled();
-    match ask(app, asked, channels, reading).await? {
+    match ask(app, &asked.sender(app, reading.from.clone()), channels, reading).await? {
         Asking::Answered(body) => {
             // The server stops: the next poll is better not sent at once.
             if let Some(after) = app.hub.return_after() {
@@ -121,9 +121,13 @@ pub(super) enum Asking {
     Waits(Poll),
 }
 
+/// Asks for messages, as `from`.
+///
+/// # Errors
+/// The store cannot be read.
 pub(super) async fn ask(
     app: &App,
-    asked: &Asked,
+    from: &Sender,
     channels: Vec<ChannelName>,
     reading: &Reading,
 ) -> Result<Asking, HttpError> {
@@ -134,14 +138,14 @@ pub(super) async fn ask(
         let answer = poll::Answer { messages, cursor, more: history.more, missed };
         return Ok(Asking::Answered(answer.to_json().freeze()));
     }
-    let poll = poll(app, asked, channels, reading).await?;
+    let poll = poll(app, from, channels, reading).await?;
     let waits = poll.is_empty() && !reading.wait.is_zero();
     Ok(if waits { Asking::Waits(poll) } else { Asking::Answered(poll.to_json()) })
 }
 
-async fn poll(app: &App, asked: &Asked, channels: Vec<ChannelName>, reading: &Reading) -> Result<Poll, HttpError> {
+async fn poll(app: &App, from: &Sender, channels: Vec<ChannelName>, reading: &Reading) -> Result<Poll, HttpError> {
     if reading.continues() {
-        app.hub.polled(&channels, &asked.sender(app, reading.from.clone()), reading.wait);
+        app.hub.polled(&channels, from, reading.wait);
     }
     let start = reading.start.unwrap_or(Start::Last(reading.limit));
     let limit = match start {

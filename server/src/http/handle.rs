@@ -42,10 +42,10 @@ type Desk = Mutex<Option<Taken>>;
 pub(super) async fn handle(pipe: Arc<Pipe>, address: IpAddr, app: App, router: Router) {
     let mut connection = Connection { pipe, address, desk: Desk::default(), closing: false, router };
     let mut closed = pin!(app.hub.closed());
+    let mut direct = Direct::new(app.clone(), Arc::clone(&connection.pipe), address);
     let mut received = Bytes::new();
     loop {
         if !connection.closing {
-            let direct = Direct { app: &app, pipe: &connection.pipe, address };
             match direct.serve(received, closed.as_mut()).await {
                 Next::Other(bytes) => received = bytes,
                 Next::Over => return,

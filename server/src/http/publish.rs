@@ -46,10 +46,11 @@ pub(super) async fn post(
 ) -> Result<Response, HttpError> {
     let channel: ChannelName = channel.parse()?;
     let (asked, request) = Asked::take(&app, request);
-    let post = Post::read(&app, &asked, channel)?;
+    let reading = reading(&asked.uri, &asked.headers)?;
+    let mut said = said(&asked.headers)?;
+    let from = asked.sender(&app, said.name.take().or(reading.from));
     let body = read_body(&asked, request, app.max_message).await?;
-    let published = post.publish(&app, body).await?;
-    Ok(created(published))
+    Ok(created(publish(&app, channel, from, said, body).await?))
 }
 
 /// The answer to a publish.
@@ -57,47 +58,47 @@ pub(super) fn created(published: Vec<u8>) -> Response {
     (StatusCode::CREATED, [(header::CONTENT_TYPE, "application/json")], published).into_response()
 }
 
-/// What the head of a publish says.
-pub(super) struct Post {
-    channel: ChannelName,
-    from: Sender,
+/// What the fields of a head say of the message behind it.
+#[derive(Clone)]
+pub(super) struct Said {
+    /// Who sends it.
+    pub(super) name: Option<String>,
     kind: ContentKind,
     key: Option<String>,
     expected: Option<Expected>,
 }
 
-impl Post {
-    /// Reads the query and the headers.
-    ///
-    /// # Errors
-    /// One of them has a value it cannot have.
-    pub(super) fn read(app: &App, asked: &Asked, channel: ChannelName) -> Result<Self, HttpError> {
-        let reading = reading(&asked.uri, &asked.headers)?;
-        let name = match header_text(&asked.headers, "from-name")? {
-            Some(name) => Some(sender_name(&name)?),
-            None => reading.from,
-        };
-        Ok(Self {
-            channel,
-            key: header_text(&asked.headers, "idempotency-key")?,
-            expected: header_text(&asked.headers, "if-match")?.map(|value| headers::if_match(&value)).transpose()?,
-            kind: content_kind(&asked.headers)?,
-            from: asked.sender(app, name),
-        })
-    }
+/// Reads the fields.
+///
+/// # Errors
+/// One of them has a value it cannot have.
+pub(super) fn said(fields: &HeaderMap) -> Result<Said, HttpError> {
+    Ok(Said {
+        name: header_text(fields, "from-name")?.map(|name| sender_name(&name)).transpose()?,
+        key: header_text(fields, "idempotency-key")?,
+        expected: header_text(fields, "if-match")?.map(|value| headers::if_match(&value)).transpose()?,
+        kind: content_kind(fields)?,
+    })
+}
 
-    /// Publishes with this body; the answer as JSON.
-    ///
-    /// # Errors
-    /// The body is not one, or the message was not stored.
-    pub(super) async fn publish(self, app: &App, body: Vec<u8>) -> Result<Vec<u8>, HttpError> {
-        let Self { channel, from, kind, key, expected } = self;
-        let body = Body::read(kind, body)?;
-        let draft = session::draft(channel.clone(), from, body, key, app.max_message)?;
-        let Appended { id, time, duplicate } = app.hub.publish(Draft { expected, ..draft }).await?;
-        let published = Published { id, channel, time, duplicate };
-        Ok(serde_json::to_vec(&published).expect("ids and names are JSON"))
-    }
+/// Publishes a message; the answer as JSON.
+///
+/// # Errors
+/// The body is not one, or the message was not stored.
+pub(super) async fn publish(
+    app: &App,
+    channel: ChannelName,
+    from: Sender,
+    said: Said,
+    body: Vec<u8>,
+) -> Result<Vec<u8>, HttpError> {
+    let body = Body::read(said.kind, body)?;
+    let draft = session::draft(channel.clone(), from, body, said.key, app.max_message)?;
+    let Appended { id, time, duplicate } = app.hub.publish(Draft { expected: said.expected, ..draft }).await?;
+    // Readers first: the publisher has its answer a write later.
+    app.hub.hurry();
+    let published = Published { id, channel, time, duplicate };
+    Ok(serde_json::to_vec(&published).expect("ids and names are JSON"))
 }
 
 /// `POST /c/{channel}/say`: the page's form without script. Always back to the page: a refused message with

@@ -25,6 +25,9 @@ const QUIET: u32 = HEARTBEAT.as_secs() as u32;
 /// behind is no longer in the lane.
 const CHUNKS: usize = 8;
 
+/// Readers that are written to by whoever publishes: waking a pump takes as long as writing to one of them.
+const FEW: usize = 4;
+
 /// What one write carries, the same for every reader at the same place.
 #[derive(Clone, Debug)]
 pub struct Chunk {
@@ -212,6 +215,12 @@ impl Lane {
     pub(super) fn is_empty(&self) -> bool {
         let riders = self.riders();
         riders.free.len() == riders.seats.len()
+    }
+
+    /// Whether its readers are so few that whoever publishes can write to them.
+    pub(super) fn is_small(&self) -> bool {
+        // Not waited for: whoever holds it is writing to them.
+        self.riders.try_lock().is_ok_and(|riders| riders.seats.len() <= FEW)
     }
 
     /// Writes to the next slice of the readers; whether there is more to do.

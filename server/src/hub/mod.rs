@@ -120,6 +120,11 @@ impl Hub {
         Ok(appended)
     }
 
+    /// Brings what is new to channels with few readers right away, not when the pumps get to it.
+    pub fn hurry(&self) {
+        self.0.lanes.hurry(self);
+    }
+
     /// Somebody writes in a channel, or does so no more.
     pub fn typing(&self, channel: &ChannelName, from: &Sender, on: bool) {
         self.0.attendance.typing(channel, from, on);

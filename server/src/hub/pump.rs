@@ -92,6 +92,28 @@ impl Lanes {
         }
     }
 
+    /// Writes to a slice of a lane's readers.
+    fn deliver(&self, hub: &Hub, lane: Arc<Lane>) {
+        let has_more = lane.deliver(hub);
+        if lane.is_empty() {
+            self.retire(hub, &lane);
+        }
+        if has_more {
+            self.enqueue(lane);
+        }
+    }
+
+    /// Takes what the pumps were told of and not begun, and writes to the readers, if they are few: the pumps would have
+    /// to be scheduled for it, and whoever publishes is here.
+    pub(super) fn hurry(&self, hub: &Hub) {
+        for pump in &self.pumps {
+            let few = pump.queue().pop_front_if(|lane| lane.is_small());
+            if let Some(lane) = few {
+                self.deliver(hub, lane);
+            }
+        }
+    }
+
     fn shard(&self) -> usize {
         self.turn.fetch_add(1, Ordering::Relaxed) % self.pumps.len()
     }
@@ -194,12 +216,7 @@ async fn pump(hub: Hub, shard: usize) {
     loop {
         pump.woken.notified().await;
         while let Some(lane) = pump.next() {
-            if lane.deliver(&hub) {
-                pump.queue().push_back(Arc::clone(&lane));
-            }
-            if lane.is_empty() {
-                hub.0.lanes.retire(&hub, &lane);
-            }
+            hub.0.lanes.deliver(&hub, lane);
             if !pump.queue().is_empty() {
                 // Publishers that are ready go first: what they bring goes out in the next pass, in one write.
                 yield_now().await;

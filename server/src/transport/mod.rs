@@ -1,5 +1,6 @@
 //! Bytes to frames and back, nothing else: WebSocket, SSE, Socket.IO, and the JSON answers of polls.
 
+mod alarm;
 mod assembler;
 mod farewell;
 mod guarded;
@@ -11,6 +12,7 @@ pub mod sse;
 mod takeover;
 pub mod websocket;
 
+pub use alarm::Alarm;
 pub use assembler::{Assembler, Incoming, Violation};
 pub use farewell::{Ended, Farewell};
 pub use guarded::Guarded;

@@ -1,6 +1,6 @@
 //! Polls and long polls: messages as one JSON object. The same subscription as every transport, asked once.
 
-use super::{Gone, Line, Pipe, Takeover, takeover::Head};
+use super::{Alarm, Gone, Line, Pipe, Takeover, takeover::Head};
 use crate::{
     engine::{ReadError, Stored},
     hub::{Chunk, Delivery, Form, Hub, Outlet, Subscription, Then, Way},
@@ -15,7 +15,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 /// `{"messages":[...],"cursor":"...","more":false,"missed":[]}`
 #[derive(Debug)]
@@ -83,15 +83,21 @@ impl Poll {
     /// Puts the answer off until there is something, at most so long. All who wait at the same place get the same bytes,
     /// each past hyper and without waking its task.
     pub fn wait(self, response: &mut Response, hub: Hub, wait: Duration) {
-        Takeover::answer(response, move |line| self.hold(line, hub, wait));
+        Takeover::answer(response, move |line| async move { self.hold(line, &mut Alarm::default(), &hub, wait).await });
     }
 
     /// Answers on this line when there is something, at the latest after so long; gives it back for the next request.
-    pub async fn hold(self, line: Line, hub: Hub, wait: Duration) -> Option<Line> {
-        self.answer_on(line, &hub, Instant::now() + wait).await.ok().flatten()
+    pub async fn hold(self, line: Line, alarm: &mut Alarm, hub: &Hub, wait: Duration) -> Option<Line> {
+        self.answer_on(line, alarm, hub, Instant::now() + wait).await.ok().flatten()
     }
 
-    async fn answer_on(mut self, mut line: Line, hub: &Hub, until: Instant) -> Result<Option<Line>, Gone> {
+    async fn answer_on(
+        mut self,
+        mut line: Line,
+        alarm: &mut Alarm,
+        hub: &Hub,
+        until: Instant,
+    ) -> Result<Option<Line>, Gone> {
         let slot = Arc::new(Slot {
             limit: self.limit,
             pipe: Arc::clone(&line.pipe),
@@ -99,7 +105,7 @@ impl Poll {
             state: Mutex::new(Answered { said: false, more: !line.received.is_empty() || line.head.closes }),
         });
         let way = Way { outlet: Arc::clone(&slot) as _, form: &Json };
-        let mut over = pin!(sleep_until(until));
+        let mut over = pin!(alarm.at(until));
         // Over when the server stops, the time is over, or the next request is there.
         while self.one_push(&way, &slot, &mut line, over.as_mut()).await? && !slot.has_said() {
             // What was to be pushed was more than was asked for.
@@ -129,7 +135,7 @@ impl Poll {
         way: &Way,
         slot: &Slot,
         line: &mut Line,
-        mut over: Pin<&mut Sleep>,
+        mut over: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<bool, Gone> {
         let mut push = pin!(self.subscription.one_push(way));
         loop {

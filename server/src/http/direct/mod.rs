@@ -1,0 +1,201 @@
+//! Publishes and polls that lie whole in what a connection received: answered without hyper and axum, which would cost
+//! more than they do themselves. They go through the same checks and the same rooms as all others. Whatever is not
+//! plainly one of them is hyper's: it finds what was received untouched.
+
+mod caller;
+
+use super::{App, HttpError, access, channel, dress, negotiate::accepted, params::reading, publish};
+use crate::{
+    limits::HEAD_TIMEOUT,
+    transport::{Alarm, Head, Line, Pipe, poll::Poll},
+};
+use app::wire::{Answer, ChannelName, Reading};
+use axum::{
+    body::to_bytes,
+    http::{HeaderValue, Method, StatusCode},
+    response::{IntoResponse, Response},
+};
+use bytes::{Bytes, BytesMut};
+use caller::{Caller, Fields, RequestLine};
+use percent_encoding::percent_decode_str;
+use std::{
+    net::IpAddr,
+    pin::Pin,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// The heads of answers, as axum would have them.
+static CREATED: LazyLock<Head> = LazyLock::new(|| Head::of(&dress(publish::created(Vec::new()), None), false));
+static POLLED: LazyLock<Head> = LazyLock::new(|| Head::of(&dress(channel::polled(), None), false));
+
+/// What becomes of a connection.
+pub(super) enum Next {
+    /// It goes on with this, which is not for here.
+    Other(Bytes),
+    /// It is over.
+    Over,
+}
+
+/// One connection.
+pub(super) struct Direct {
+    app: App,
+    pipe: Arc<Pipe>,
+    address: IpAddr,
+    alarm: Alarm,
+    /// Who asked last.
+    caller: Option<Box<Caller>>,
+}
+
+/// A request that is for here.
+struct Request {
+    channel: ChannelName,
+    reading: Reading,
+    /// What is published, if it is no poll.
+    body: Option<Bytes>,
+    /// Whose pages may read the answer.
+    origin: Option<HeaderValue>,
+    logged: Option<access::Request>,
+}
+
+/// An answer, but for the head.
+enum Said {
+    Created(Bytes),
+    Polled(Bytes),
+    /// There is nothing yet.
+    Waits(Box<Poll>, Duration),
+}
+
+impl Direct {
+    pub(super) fn new(app: App, pipe: Arc<Pipe>, address: IpAddr) -> Self {
+        Self { app, pipe, address, alarm: Alarm::default(), caller: None }
+    }
+
+    /// Answers publishes and polls, until something else comes.
+    pub(super) async fn serve(&mut self, mut received: Bytes, mut closed: Pin<&mut impl Future<Output = ()>>) -> Next {
+        loop {
+            if received.is_empty() {
+                let until = Instant::now() + HEAD_TIMEOUT;
+                let heard = tokio::select! {
+                    heard = self.pipe.hear() => heard,
+                    // Who is silent for so long between requests is let go, as hyper does.
+                    () = self.alarm.at(until) => return Next::Over,
+                    () = closed.as_mut() => return Next::Over,
+                };
+                let Ok(bytes) = heard else { return Next::Over };
+                received = bytes;
+            }
+            let Some((request, rest)) = self.read(&received) else { return Next::Other(received) };
+            match self.answer(request, rest).await {
+                Some(rest) => received = rest,
+                None => return Next::Over,
+            }
+        }
+    }
+
+    /// Reads a request, and what lies behind it; `None` if it is not plainly one that is for here.
+    fn read(&mut self, received: &Bytes) -> Option<(Request, Bytes)> {
+        let Self { app, address, caller, .. } = self;
+        let RequestLine { method, uri, end } = RequestLine::read(received)?;
+        let path = uri.path();
+        if app.socket_io.iter().any(|at| at.is_at(path) || at.has_script_at(path)) {
+            return None;
+        }
+        let channel = channel_of(path)?;
+        let fields = received.slice(end..);
+        let mut fresh = None;
+        let known = caller.as_ref().and_then(|caller| Some((caller, caller.fields.are_in(&fields)?)));
+        let (headers, accepts, (length, begin)) = match known {
+            Some((caller, body)) => (&caller.asked.headers, caller.asked.answer, body),
+            None => {
+                let fresh = fresh.insert(Fields::read(&fields)?);
+                (&fresh.headers, accepted(&fresh.headers), fresh.are_in(&fields)?)
+            }
+        };
+        let end = begin.checked_add(length).filter(|end| *end <= fields.len())?;
+        let reading = reading(&uri, headers).ok()?;
+        let body = match method {
+            Method::POST => Some(fields.slice(begin..end)),
+            _ if length == 0 && reading.answer.unwrap_or(accepts) == Answer::Json => None,
+            _ => return None,
+        };
+        let origin = app.origins.check(&method, &uri, headers, false).ok()?;
+        if let Some(fields) = fresh {
+            *caller = Some(Box::new(Caller::new(fields, app, *address)));
+        }
+        let logged = app.log.request(&method, path, caller.as_ref()?.asked.peer);
+        Some((Request { channel, reading, body, origin, logged }, fields.slice(end..)))
+    }
+
+    /// Answers; gives back what lies behind the request, unless the connection ends.
+    async fn answer(&mut self, request: Request, rest: Bytes) -> Option<Bytes> {
+        let Request { channel, reading, body, origin, logged } = request;
+        let closes = self.app.hub.is_closing();
+        let said = match body {
+            Some(body) => self.publish(channel, reading, body).await,
+            None => self.poll(channel, reading).await,
+        };
+        let mut retry_after = None;
+        let (head, body) = match said {
+            Ok(Said::Created(body)) => (head(&CREATED, origin, || publish::created(Vec::new())), body),
+            Ok(Said::Polled(body)) => {
+                retry_after = self.app.hub.return_after();
+                (head(&POLLED, origin, channel::polled), body)
+            }
+            Ok(Said::Waits(poll, wait)) => {
+                let farewell = logged.map(|logged| logged.taken(StatusCode::OK)).unwrap_or_default();
+                let line = Line {
+                    pipe: Arc::clone(&self.pipe),
+                    received: BytesMut::from(rest),
+                    head: head(&POLLED, origin, channel::polled).closing(closes),
+                    farewell: farewell.on(&self.pipe),
+                };
+                let line = Box::pin(poll.hold(line, &mut self.alarm, &self.app.hub, wait)).await?;
+                return Some(line.received.freeze());
+            }
+            Err(error) => {
+                let response = dress(error.into_response(), origin);
+                let head = Head::of(&response, false);
+                (head, to_bytes(response.into_body(), usize::MAX).await.unwrap_or_default())
+            }
+        };
+        head.clone().closing(closes).send(&self.pipe, &body, retry_after).await.ok()?;
+        if let Some(logged) = logged {
+            logged.end(head.status(), body.len() as u64);
+        }
+        (!closes).then_some(rest)
+    }
+
+    async fn publish(&mut self, channel: ChannelName, reading: Reading, body: Bytes) -> Result<Said, HttpError> {
+        let caller = self.caller.as_mut().expect(ASKED);
+        let mut said = caller.said()?;
+        let from = caller.sender(&self.app, said.name.take().or(reading.from)).clone();
+        Ok(Said::Created(publish::publish(&self.app, channel, from, said, body.into()).await?.into()))
+    }
+
+    async fn poll(&mut self, channel: ChannelName, mut reading: Reading) -> Result<Said, HttpError> {
+        let caller = self.caller.as_mut().expect(ASKED);
+        let from = caller.sender(&self.app, reading.from.take());
+        Ok(match channel::ask(&self.app, from, vec![channel], &reading).await? {
+            channel::Asking::Answered(body) => Said::Polled(body),
+            channel::Asking::Waits(poll) => Said::Waits(Box::new(poll), reading.wait),
+        })
+    }
+}
+
+const ASKED: &str = "who asks is known since the request was read";
+
+/// The head of an answer: made already, unless pages of another origin may read it.
+fn head(made: &LazyLock<Head>, origin: Option<HeaderValue>, response: impl FnOnce() -> Response) -> Head {
+    match origin {
+        None => (**made).clone(),
+        Some(origin) => Head::of(&dress(response(), Some(origin)), false),
+    }
+}
+
+/// The channel of `/c/{channel}`.
+fn channel_of(path: &str) -> Option<ChannelName> {
+    let name = path.strip_prefix("/c/").filter(|name| !name.contains('/'))?;
+    percent_decode_str(name).decode_utf8().ok()?.parse().ok()
+}
