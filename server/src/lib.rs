@@ -18,6 +18,7 @@ pub mod http;
 pub mod hub;
 mod limits;
 mod machine;
+mod map;
 pub mod session;
 pub mod transport;
 pub mod web;

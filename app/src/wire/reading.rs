@@ -87,7 +87,7 @@ impl Reading {
     pub fn parse(query: &str, last_event_id: Option<&str>) -> Result<Self, ReadingError> {
         // The first of several equal names counts; unknown names are left for later versions.
         let mut given: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        for (name, value) in query.split('&').filter(|pair| !pair.is_empty()).map(decode) {
             if NAMES.contains(&&*name) && given.iter().all(|(known, _)| *known != name) {
                 given.push((name, value));
             }
@@ -128,6 +128,15 @@ impl Reading {
     pub fn continues(&self) -> bool {
         !self.wait.is_zero() || matches!(self.start, Some(Start::After(_)))
     }
+}
+
+/// A pair of a query (URL Standard, section 5.1). Most have nothing in them that is to be decoded.
+fn decode(pair: &str) -> (Cow<'_, str>, Cow<'_, str>) {
+    if pair.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
+        return form_urlencoded::parse(pair.as_bytes()).next().unwrap_or_default();
+    }
+    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    (name.into(), value.into())
 }
 
 fn start(last_event_id: Option<&str>, after: Option<&str>, last: Option<usize>) -> Result<Option<Start>, ReadingError> {

@@ -4,11 +4,14 @@ use super::{
     AppendError, Appended, Draft, Engine, Lineage, Offset, Options, Query, ReadError, Slice, Stored, Tail,
     retention::kept_bytes,
 };
-use crate::limits::{KEY_WINDOW, MEMORY_KEYS, MEMORY_MESSAGES, TRIM_SLICE};
+use crate::{
+    limits::{KEY_WINDOW, MEMORY_KEYS, MEMORY_MESSAGES, TRIM_SLICE},
+    map::Map,
+};
 use app::wire::{ChannelName, Message, Time};
 use futures::{FutureExt, future::BoxFuture};
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -29,10 +32,10 @@ struct State {
     closed: bool,
     log: BTreeMap<Offset, Arc<Stored>>,
     bytes: u64,
-    channels: HashMap<ChannelName, Channel>,
+    channels: Map<ChannelName, Channel>,
     /// Channels that hold more than they may.
     over: BTreeSet<ChannelName>,
-    keys: HashMap<(ChannelName, String), Used>,
+    keys: Map<(ChannelName, String), Used>,
     /// In the order they were used, to forget them by.
     used: VecDeque<(Duration, (ChannelName, String))>,
 }

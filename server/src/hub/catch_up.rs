@@ -6,13 +6,11 @@ use super::{
 use crate::{
     engine::{Offset, ReadError, Resolved, Slice, Stored},
     limits::{BATCH_BYTES, BEHIND_PACE},
+    map::Map,
 };
 use app::wire::{ChannelName, Id, Missed, MissedReason, Time, limits::BEHIND_MOST};
 use futures::{FutureExt, future::BoxFuture};
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc};
 use tokio::time::Instant;
 
 /// A reader that reads: what lies between its cursor and the dispatcher's head, from memory or from the store.
@@ -26,7 +24,7 @@ pub(super) struct CatchUp {
     /// To hand out before anything else.
     first: VecDeque<Delivery>,
     /// Floors the reader was told of (or began above).
-    told: HashMap<ChannelName, Offset>,
+    told: Map<ChannelName, Offset>,
     /// Nothing was handed out yet, and where to begin was the reader's choice: what is gone by the first look was
     /// not missed. What goes after it is, even if it was there when the reader came.
     fresh: bool,
@@ -59,7 +57,7 @@ impl CatchUp {
             channels,
             cursor: place.at,
             first: VecDeque::new(),
-            told: HashMap::new(),
+            told: Map::default(),
             fresh: false,
             behind: false,
             announced,

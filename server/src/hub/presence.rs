@@ -5,14 +5,17 @@
 //! is told what it has not seen yet, or, when that is too long ago, how things stand.
 
 use super::{Delivery, ring::Ring};
-use crate::limits::{LEAVE_GRACE, POLL_LEASES, PRESENCE_CHANGES, PRESENCE_PACE, TYPERS};
+use crate::{
+    limits::{LEAVE_GRACE, POLL_LEASES, PRESENCE_CHANGES, PRESENCE_PACE, TYPERS},
+    map::Map,
+};
 use app::wire::{
     ChannelName, Kind, Presence, Sender, Typing,
     limits::{PRESENCE_NAMES, TYPING_SECONDS},
 };
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -39,7 +42,7 @@ pub(super) struct Attendance {
 
 #[derive(Default)]
 struct State {
-    rooms: HashMap<ChannelName, Room>,
+    rooms: Map<ChannelName, Room>,
     /// When to look whether leases have ended, soonest first. One entry for each member without a connection and
     /// one for each room where somebody writes (with no id), however often they renew: a flood of polls or of
     /// typing does not fill it.
@@ -138,6 +141,9 @@ impl Attendance {
         let until = Instant::now() + lasts;
         self.change(|state| {
             for channel in channels {
+                if state.prolong(channel, sender, until) {
+                    continue;
+                }
                 let known = state.rooms.get(channel).is_some_and(|room| room.members.contains_key(&sender.id));
                 if known || state.loose < POLL_LEASES {
                     state.member(channel, sender);
@@ -253,6 +259,20 @@ impl State {
         }
         let fresh = || Member { sender: sender.clone(), connections: 0, until: None, looked_at: None };
         room.members.entry(sender.id.clone()).or_insert_with(fresh)
+    }
+
+    /// Makes a lease that no connection holds last longer; whether there was one.
+    fn prolong(&mut self, channel: &ChannelName, sender: &Sender, until: Instant) -> bool {
+        let member = self.rooms.get_mut(channel).and_then(|room| room.members.get_mut(&sender.id));
+        let Some(Member { sender: known, connections: 0, until: Some(ends), looked_at: Some(_) }) = member else {
+            return false;
+        };
+        if known != sender {
+            return false;
+        }
+        // It is looked at when it was to end, or before.
+        *ends = (*ends).max(until);
+        true
     }
 
     /// No connection holds the lease any more (or none ever did): it ends at `until`, or later.

@@ -5,9 +5,10 @@ use super::{
     Hub,
     lane::{Key, Lane, Place, Rider, Way},
 };
+use crate::map::Map;
 use app::wire::ChannelName;
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -23,7 +24,7 @@ use tokio::{
 /// All lanes, and a pump for each core.
 pub(super) struct Lanes {
     /// Held to find, add or drop a lane.
-    lanes: Mutex<HashMap<Key, Arc<Lane>>>,
+    lanes: Mutex<Map<Key, Arc<Lane>>>,
     pumps: Vec<Pump>,
     /// Readers are spread over the pumps in turn.
     turn: AtomicUsize,
@@ -67,7 +68,7 @@ impl Lanes {
         u32::try_from(self.start.elapsed().as_secs()).unwrap_or(u32::MAX)
     }
 
-    fn lanes(&self) -> MutexGuard<'_, HashMap<Key, Arc<Lane>>> {
+    fn lanes(&self) -> MutexGuard<'_, Map<Key, Arc<Lane>>> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -193,8 +194,8 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.lane.leave(self.seat, &self.rider);
-        if self.lane.is_empty() {
+        // Whoever was put out was so by the pump, which looks after the lane.
+        if self.lane.leave(self.seat, &self.rider).is_some() && self.lane.is_empty() {
             self.hub.0.lanes.retire(&self.hub, &self.lane);
         }
     }

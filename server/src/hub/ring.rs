@@ -2,10 +2,11 @@ use super::{lane::Lane, pace::Pace, pump::Lanes};
 use crate::{
     engine::{Offset, Stored, Tail},
     limits::{BATCH_MESSAGES, PACE_CHANNELS, RING_BYTES, RING_MESSAGES},
+    map::Map,
 };
 use app::wire::{ChannelName, Time};
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::watch;
@@ -37,12 +38,12 @@ impl Default for Bounds {
 
 #[derive(Default)]
 struct State {
-    channels: HashMap<ChannelName, Recent>,
+    channels: Map<ChannelName, Recent>,
     /// The places of all messages held, in order, and of some forgotten since: the oldest go first, whatever
     /// their channel.
     order: VecDeque<(Offset, ChannelName)>,
     bytes: usize,
-    pace: HashMap<ChannelName, Pace>,
+    pace: Map<ChannelName, Pace>,
 }
 
 /// The recent end of one channel.

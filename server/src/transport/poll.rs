@@ -140,6 +140,7 @@ impl Poll {
         let mut push = pin!(self.subscription.one_push(way));
         loop {
             tokio::select! {
+                biased;
                 pushed = &mut push => return Ok(pushed.is_ok()),
                 () = &mut over => return Ok(false),
                 readable = line.pipe.readable(), if line.has_room() => {

@@ -7,8 +7,8 @@ use axum::{
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::future::BoxFuture;
 use std::{
+    cell::RefCell,
     future::ready,
-    io::Write as _,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, UNIX_EPOCH},
 };
@@ -108,10 +108,14 @@ impl Head {
     pub(super) fn with(&self, body: &Bytes, retry_after: Option<Duration>) -> (Bytes, Bytes) {
         let copied = if body.len() <= COPIED { body.len() } else { 0 };
         let mut out = self.dated(copied);
-        let mut text = (&mut out).writer();
-        let _ = write!(text, "content-length: {}\r\n", body.len());
+        let mut field = |name: &[u8], number: u128| {
+            out.put(name);
+            out.put(itoa::Buffer::new().format(number).as_bytes());
+            out.put(&b"\r\n"[..]);
+        };
+        field(b"content-length: ", body.len() as u128);
         if let Some(after) = retry_after {
-            let _ = write!(text, "retry-after: {}\r\n", after.as_millis().div_ceil(1000));
+            field(b"retry-after: ", after.as_millis().div_ceil(1000));
         }
         out.put(if self.closes { &b"connection: close\r\n\r\n"[..] } else { &b"\r\n"[..] });
         out.put(&body[..copied]);
@@ -119,16 +123,30 @@ impl Head {
     }
 
     fn dated(&self, room: usize) -> BytesMut {
-        let now = UNIX_EPOCH + Duration::from_millis(u64::try_from(clock::now().0).unwrap_or_default());
         let mut out = BytesMut::with_capacity(self.fields.len() + room + 160);
         let reason = self.status.canonical_reason().unwrap_or_default();
         for part in ["HTTP/1.1 ", self.status.as_str(), " ", reason, "\r\n"] {
             out.put(part.as_bytes());
         }
         out.put(&self.fields[..]);
-        let _ = write!((&mut out).writer(), "date: {}\r\n", httpdate::HttpDate::from(now));
+        put_date(&mut out);
         out
     }
+}
+
+/// Appends the field that says when (RFC 9110, section 6.6.1). It says the same for a second.
+fn put_date(out: &mut BytesMut) {
+    thread_local! {
+        static DATE: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
+    }
+    let now = u64::try_from(clock::now().0 / 1000).unwrap_or_default();
+    DATE.with_borrow_mut(|(second, field)| {
+        if *second != now || field.is_empty() {
+            let date = httpdate::HttpDate::from(UNIX_EPOCH + Duration::from_secs(now));
+            (*second, *field) = (now, format!("date: {date}\r\n"));
+        }
+        out.put(field.as_bytes());
+    });
 }
 
 /// Goes on with a connection; gives it back for the next request, or ends it.

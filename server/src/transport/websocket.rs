@@ -243,9 +243,7 @@ impl Connection {
         self.pipe.drain().await?;
         let _ = self.pipe.shut_down();
         // Wait for the answer, so that the client reads the reason before the socket goes.
-        let answered = async {
-            while self.pipe.readable().await.is_ok() && self.pipe.read_with(|_| ()).is_ok() {}
-        };
+        let answered = async { while self.pipe.readable().await.is_ok() && self.pipe.read_with(|_| ()).is_ok() {} };
         let _ = timeout(Duration::from_secs(1), answered).await;
         Ok(())
     }

@@ -4,10 +4,11 @@ use super::reader::signed;
 use crate::{
     engine::{Offset, Retention},
     limits::CHANNEL_CACHE,
+    map::Map,
 };
 use app::wire::ChannelName;
 use rusqlite::{Connection, OptionalExtension, params};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 /// What is known of a channel.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +34,7 @@ impl Known {
 
 /// Rows of channels written lately, as they are on the disk or will be with this transaction.
 pub(super) struct Ledger {
-    channels: HashMap<ChannelName, Known>,
+    channels: Map<ChannelName, Known>,
     /// Rows that this transaction changes.
     changed: BTreeSet<ChannelName>,
     added: u64,
@@ -51,7 +52,7 @@ impl Ledger {
             .query_map(params![signed(retention.messages), signed(retention.bytes)], |row| row.get::<_, String>(0))?;
         let over = names.map(|name| Ok(name?.parse().ok())).filter_map(Result::transpose);
         let over = over.collect::<rusqlite::Result<_>>()?;
-        Ok(Self { channels: HashMap::new(), changed: BTreeSet::new(), added: 0, total, over })
+        Ok(Self { channels: Map::default(), changed: BTreeSet::new(), added: 0, total, over })
     }
 
     /// A channel's row, if it has one.

@@ -4,7 +4,7 @@ use super::super::{
     peer::Peer,
     publish::{Said, said},
 };
-use app::wire::Sender;
+use app::wire::{ChannelName, Sender};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use bytes::Bytes;
 use std::net::IpAddr;
@@ -66,7 +66,11 @@ impl Fields {
         }
         let counted = length.is_some();
         let length = length.unwrap_or(end..end);
-        goes_on(&headers).then(|| Self { sent: (sent.slice(..length.start), sent.slice(length.end..)), counted, headers })
+        goes_on(&headers).then(|| Self {
+            sent: (sent.slice(..length.start), sent.slice(length.end..)),
+            counted,
+            headers,
+        })
     }
 
     /// Whether these are the same fields, but for the number of bytes of the body: that number, and where it begins.
@@ -94,6 +98,10 @@ fn goes_on(headers: &HeaderMap) -> bool {
 pub(super) struct Caller {
     pub(super) fields: Fields,
     pub(super) asked: Asked,
+    /// No page asks, and this server is meant: so it was found once.
+    pub(super) is_program: bool,
+    /// The path of the last request, and its channel.
+    last: Option<(String, ChannelName)>,
     /// What they say of a message.
     said: Option<Result<Said, HttpError>>,
     /// Who speaks under a name, or without one.
@@ -104,7 +112,21 @@ impl Caller {
     pub(super) fn new(mut fields: Fields, app: &App, address: IpAddr) -> Self {
         let headers = std::mem::take(&mut fields.headers);
         let peer = Peer::of(address, &headers, &app.trusted);
-        Self { fields, asked: Asked::of(app, peer, Uri::default(), headers), said: None, speaker: None }
+        let is_program = !headers.contains_key(header::ORIGIN);
+        let asked = Asked::of(app, peer, Uri::default(), headers);
+        Self { fields, asked, is_program, last: None, said: None, speaker: None }
+    }
+
+    /// The channel, if the last request was for the same path.
+    pub(super) fn channel_at(&self, path: &str) -> Option<ChannelName> {
+        self.last.as_ref().filter(|(known, _)| known == path).map(|(_, channel)| channel.clone())
+    }
+
+    /// A request was for this.
+    pub(super) fn asks_at(&mut self, path: &str, channel: &ChannelName) {
+        if self.last.as_ref().is_none_or(|(known, _)| known != path) {
+            self.last = Some((path.to_owned(), channel.clone()));
+        }
     }
 
     /// What the fields say of a message.

@@ -78,6 +78,7 @@ impl Direct {
             if received.is_empty() {
                 let until = Instant::now() + HEAD_TIMEOUT;
                 let heard = tokio::select! {
+                    biased;
                     heard = self.pipe.hear() => heard,
                     // Who is silent for so long between requests is let go, as hyper does.
                     () = self.alarm.at(until) => return Next::Over,
@@ -99,33 +100,38 @@ impl Direct {
         let Self { app, address, caller, .. } = self;
         let RequestLine { method, uri, end } = RequestLine::read(received)?;
         let path = uri.path();
-        if app.socket_io.iter().any(|at| at.is_at(path) || at.has_script_at(path)) {
-            return None;
-        }
-        let channel = channel_of(path)?;
-        let fields = received.slice(end..);
+        let received = received.slice(end..);
+        let known = caller.as_ref().and_then(|caller| Some((caller, caller.fields.are_in(&received)?)));
         let mut fresh = None;
-        let known = caller.as_ref().and_then(|caller| Some((caller, caller.fields.are_in(&fields)?)));
         let (headers, accepts, (length, begin)) = match known {
             Some((caller, body)) => (&caller.asked.headers, caller.asked.answer, body),
             None => {
-                let fresh = fresh.insert(Fields::read(&fields)?);
-                (&fresh.headers, accepted(&fresh.headers), fresh.are_in(&fields)?)
+                let fresh = fresh.insert(Fields::read(&received)?);
+                (&fresh.headers, accepted(&fresh.headers), fresh.are_in(&received)?)
             }
         };
-        let end = begin.checked_add(length).filter(|end| *end <= fields.len())?;
+        let end = begin.checked_add(length).filter(|end| *end <= received.len())?;
+        let channel = match known.and_then(|(caller, _)| caller.channel_at(path)) {
+            Some(channel) => channel,
+            None => channel_of(app, path)?,
+        };
         let reading = reading(&uri, headers).ok()?;
         let body = match method {
-            Method::POST => Some(fields.slice(begin..end)),
+            Method::POST => Some(received.slice(begin..end)),
             _ if length == 0 && reading.answer.unwrap_or(accepts) == Answer::Json => None,
             _ => return None,
         };
-        let origin = app.origins.check(&method, &uri, headers, false).ok()?;
+        let origin = match known {
+            Some((caller, _)) if caller.is_program => None,
+            _ => app.origins.check(&method, &uri, headers, false).ok()?,
+        };
         if let Some(fields) = fresh {
             *caller = Some(Box::new(Caller::new(fields, app, *address)));
         }
-        let logged = app.log.request(&method, path, caller.as_ref()?.asked.peer);
-        Some((Request { channel, reading, body, origin, logged }, fields.slice(end..)))
+        let caller = caller.as_mut()?;
+        caller.asks_at(path, &channel);
+        let logged = app.log.request(&method, path, caller.asked.peer);
+        Some((Request { channel, reading, body, origin, logged }, received.slice(end..)))
     }
 
     /// Answers; gives back what lies behind the request, unless the connection ends.
@@ -195,7 +201,10 @@ fn head(made: &LazyLock<Head>, origin: Option<HeaderValue>, response: impl FnOnc
 }
 
 /// The channel of `/c/{channel}`.
-fn channel_of(path: &str) -> Option<ChannelName> {
+fn channel_of(app: &App, path: &str) -> Option<ChannelName> {
+    if app.socket_io.iter().any(|at| at.is_at(path) || at.has_script_at(path)) {
+        return None;
+    }
     let name = path.strip_prefix("/c/").filter(|name| !name.contains('/'))?;
     percent_decode_str(name).decode_utf8().ok()?.parse().ok()
 }
