@@ -17,20 +17,45 @@ impl Epoch {
     }
 }
 
-impl fmt::Display for Epoch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = [0u8; 13];
-        let mut at = text.len();
-        let mut rest = self.0;
+/// Text that is written from its end, without being asked for its size first: each message has several ids.
+struct Text {
+    bytes: [u8; Self::MOST],
+    from: usize,
+}
+
+impl Text {
+    /// A number in base 36 has at most 13 digits, one in base 10 at most 20, and a dot is between them.
+    const MOST: usize = 13 + 1 + 20;
+
+    fn new() -> Self {
+        Self { bytes: [0; Self::MOST], from: Self::MOST }
+    }
+
+    fn push(&mut self, byte: u8) {
+        self.from -= 1;
+        self.bytes[self.from] = byte;
+    }
+
+    fn number<const BASE: u64>(&mut self, mut number: u64) {
         loop {
-            at -= 1;
-            text[at] = DIGITS[(rest % 36) as usize];
-            rest /= 36;
-            if rest == 0 {
-                break;
+            self.push(DIGITS[(number % BASE) as usize]);
+            number /= BASE;
+            if number == 0 {
+                return;
             }
         }
-        f.write_str(std::str::from_utf8(&text[at..]).unwrap_or_default())
+    }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[self.from..]).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = Text::new();
+        text.number::<36>(self.0);
+        f.write_str(text.as_str())
     }
 }
 
@@ -67,9 +92,19 @@ pub struct Id {
 #[error("not an id: ids look like k3x9ab.1042 and come from messages and answers")]
 pub struct IdError;
 
+impl Id {
+    fn text(self) -> Text {
+        let mut text = Text::new();
+        text.number::<10>(self.offset);
+        text.push(b'.');
+        text.number::<36>(self.epoch.0);
+        text
+    }
+}
+
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.epoch, self.offset)
+        f.write_str(self.text().as_str())
     }
 }
 
@@ -101,7 +136,7 @@ impl FromStr for Id {
 
 impl Serialize for Id {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(self.text().as_str())
     }
 }
 

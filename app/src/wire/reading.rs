@@ -86,14 +86,14 @@ impl Reading {
     /// A parameter has a value it cannot have.
     pub fn parse(query: &str, last_event_id: Option<&str>) -> Result<Self, ReadingError> {
         // The first of several equal names counts; unknown names are left for later versions.
-        let mut given: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
+        let mut given = [const { None }; NAMES.len()];
         for (name, value) in query.split('&').filter(|pair| !pair.is_empty()).map(decode) {
-            if NAMES.contains(&&*name) && given.iter().all(|(known, _)| *known != name) {
-                given.push((name, value));
+            if let Some(at) = NAMES.iter().position(|known| *known == name) {
+                given[at].get_or_insert(value);
             }
         }
         let get = |name: &str| {
-            let (_, value) = given.iter().find(|(known, _)| known == name)?;
+            let value: &Cow<'_, str> = given[NAMES.iter().position(|known| *known == name)?].as_ref()?;
             Some(&**value).filter(|value| !value.is_empty())
         };
         let limit = match number(get("limit"), "limit")? {
