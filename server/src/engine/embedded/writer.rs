@@ -99,6 +99,8 @@ impl Writer {
             let mut next = Some(first);
             let mut bytes = 0;
             let mut other = None;
+            // How many there were when others last had their turn.
+            let mut yielded = 1;
             while let Some(job) = next.take() {
                 match job {
                     Job::Append(draft, reply) => {
@@ -106,6 +108,13 @@ impl Writer {
                         waiting.push((draft, reply));
                         if waiting.len() < COMMIT_MESSAGES && bytes < COMMIT_BYTES {
                             next = jobs.try_recv().ok();
+                            // Whoever publishes in company is likely to have more company that only waits for a turn on
+                            // the processor. Nobody is waited for: with nothing to run, this returns at once.
+                            if next.is_none() && waiting.len() > yielded {
+                                yielded = waiting.len();
+                                std::thread::yield_now();
+                                next = jobs.try_recv().ok();
+                            }
                         }
                     }
                     job => other = Some(job),
