@@ -6,6 +6,9 @@ use std::time::Duration;
 pub(crate) const APPEND_QUEUE: usize = 1024;
 /// Messages of one commit. Bounds the time a commit holds the disk.
 pub(crate) const COMMIT_MESSAGES: usize = 1024;
+/// Messages of one commit for which others are given the processor once more: with so many, what the commit itself costs
+/// is little beside them.
+pub(crate) const COMMIT_COMPANY: usize = 128;
 /// Bytes of one commit, after which it is closed.
 pub(crate) const COMMIT_BYTES: usize = 8 * 1024 * 1024;
 /// Connections that read the store at once.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
 
 mod arrows;
+mod direct;
 mod full_disk;
 mod keeping;
 mod kill;

@@ -10,11 +10,11 @@ use super::{
 };
 use crate::{
     engine::{AppendError, Appended, Draft, Lineage, Offset, Options, Stored, Tail, retention::kept_bytes},
-    limits::{COMMIT_BYTES, COMMIT_MESSAGES},
+    limits::{COMMIT_BYTES, COMMIT_COMPANY, COMMIT_MESSAGES},
 };
 use app::wire::Message;
 use rusqlite::{Connection, ErrorCode, params};
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, thread};
 use tokio::sync::{mpsc, oneshot};
 
 type Reply<T> = oneshot::Sender<Result<T, AppendError>>;
@@ -61,6 +61,23 @@ pub(super) enum Fault {
     Gone,
 }
 
+/// Whether those who publish are likely to have company that only waits for its turn on the processor: then they get
+/// it before the commit, and have it in common. Nobody waits for anybody: where nothing else is to run, giving the
+/// processor away returns at once, and whoever publishes alone does not give it away.
+#[derive(Default)]
+struct Company {
+    before: usize,
+}
+
+impl Company {
+    /// Whether others came since the last time, and more would be of use.
+    fn grows(&mut self, now: usize) -> bool {
+        let grows = now > self.before.max(1) && now < COMMIT_COMPANY;
+        self.before = now;
+        grows
+    }
+}
+
 impl Writer {
     pub(super) fn new(
         path: PathBuf,
@@ -99,8 +116,7 @@ impl Writer {
             let mut next = Some(first);
             let mut bytes = 0;
             let mut other = None;
-            // How many there were when others last had their turn.
-            let mut yielded = 1;
+            let mut company = Company::default();
             while let Some(job) = next.take() {
                 match job {
                     Job::Append(draft, reply) => {
@@ -108,11 +124,8 @@ impl Writer {
                         waiting.push((draft, reply));
                         if waiting.len() < COMMIT_MESSAGES && bytes < COMMIT_BYTES {
                             next = jobs.try_recv().ok();
-                            // Whoever publishes in company is likely to have more company that only waits for a turn on
-                            // the processor. Nobody is waited for: with nothing to run, this returns at once.
-                            if next.is_none() && waiting.len() > yielded {
-                                yielded = waiting.len();
-                                std::thread::yield_now();
+                            if next.is_none() && company.grows(waiting.len()) {
+                                thread::yield_now();
                                 next = jobs.try_recv().ok();
                             }
                         }

@@ -145,3 +145,93 @@ impl Caller {
         &self.speaker.insert(speaker).1
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn line(text: &str) -> Option<(Method, String)> {
+        RequestLine::read(&Bytes::copy_from_slice(text.as_bytes())).map(|line| (line.method, line.uri.to_string()))
+    }
+
+    #[test]
+    fn only_plain_lines_are_for_here() {
+        assert_eq!(line("GET /c/a?last=1 HTTP/1.1\r\n"), Some((Method::GET, "/c/a?last=1".into())));
+        assert_eq!(line("POST /c/a HTTP/1.1\r\nHost: x"), Some((Method::POST, "/c/a".into())));
+        for other in [
+            "",
+            "GET /c/a HTTP/1.1",
+            "GET /c/a HTTP/1.1\r",
+            "GET /c/a HTTP/1.1\n",
+            "GET /c/a HTTP/1.0\r\n",
+            "get /c/a HTTP/1.1\r\n",
+            "GET  /c/a HTTP/1.1\r\n",
+            "GET /c/a  HTTP/1.1\r\n",
+            "GET c/a HTTP/1.1\r\n",
+            "GET http://x/c/a HTTP/1.1\r\n",
+            "GET * HTTP/1.1\r\n",
+            "\r\nGET /c/a HTTP/1.1\r\n",
+            "PUT /c/a HTTP/1.1\r\n",
+            "GET /c/\u{1} HTTP/1.1\r\n",
+        ] {
+            assert_eq!(line(other), None, "{other:?}");
+        }
+    }
+
+    /// How long the body is and where it begins, if that is plain.
+    fn body(fields: &str) -> Option<(usize, usize)> {
+        Fields::read(fields.as_bytes())?.are_in(fields.as_bytes())
+    }
+
+    #[test]
+    fn a_body_is_as_long_as_is_beyond_doubt() {
+        assert_eq!(body("Host: x\r\n\r\n"), Some((0, 11)));
+        assert_eq!(body("Content-Length: 12\r\nA: b\r\n\r\nbody"), Some((12, 28)));
+        assert_eq!(body("content-length:  007 \r\n\r\n"), Some((7, 25)));
+        for doubtful in [
+            "Content-Length: 1\r\nContent-Length: 1\r\n\r\n",
+            "Content-Length: +1\r\n\r\n",
+            "Content-Length: -1\r\n\r\n",
+            "Content-Length: 1, 1\r\n\r\n",
+            "Content-Length: \r\n\r\n",
+            "Content-Length: 99999999999999999999\r\n\r\n",
+            "Transfer-Encoding: chunked\r\n\r\n",
+            "Content-Length: 1\r\nTransfer-Encoding: identity\r\n\r\n",
+            "Expect: 100-continue\r\nContent-Length: 1\r\n\r\n",
+            "Upgrade: websocket\r\n\r\n",
+            "Connection: close\r\n\r\n",
+            "Connection: keep-alive, close\r\n\r\n",
+            "Host: x\r\n",
+            "Host : x\r\n\r\n",
+            " folded\r\n\r\n",
+        ] {
+            assert_eq!(body(doubtful), None, "{doubtful:?}");
+        }
+    }
+
+    proptest! {
+        /// What is recognised without being read is what reading it finds.
+        #[test]
+        fn fields_sent_again_are_the_same(
+            before in "([A-Z][a-z]{1,5}: [ -~]{0,9}\r\n){0,3}", counted in any::<bool>(), one in 0u32..2000, other in 0u32..2000,
+            after in "([A-Z][a-z]{1,5}: [ -~]{0,9}\r\n){0,3}", cut in 0usize..200,
+        ) {
+            let write = |length: u32| {
+                let count = if counted { format!("Content-Length: {length}\r\n") } else { String::new() };
+                format!("Host: x\r\n{before}{count}{after}\r\n")
+            };
+            let Some(fields) = Fields::read(write(one).as_bytes()) else { return Ok(()) };
+            let again = write(other);
+            let expected = (if counted { other as usize } else { 0 }, again.len());
+            prop_assert_eq!(fields.are_in(again.as_bytes()), Some(expected));
+            prop_assert_eq!(body(&again), Some(expected));
+            // Not before it is whole, and not when anything is different.
+            if cut < again.len() {
+                prop_assert_eq!(fields.are_in(&again.as_bytes()[..cut]), None);
+            }
+            prop_assert_eq!(fields.are_in(format!("X: y\r\n{again}").as_bytes()), None);
+            prop_assert_eq!(fields.are_in(again.replacen("\r\n\r\n", "\r\nX: y\r\n\r\n", 1).as_bytes()), None);
+        }
+    }
+}

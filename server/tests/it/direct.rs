@@ -1,0 +1,279 @@
+//! Publishes and polls are answered without hyper where they are plain: nobody can tell which of the two it was.
+
+use super::support::{Baro, soon};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+const FLAGS: &[&str] =
+    &["--engine", "memory", "--max-message", "1000", "--cookie-secret", "x", "--allow-origin", "https://app.example"];
+
+/// One kept connection.
+struct Client {
+    stream: TcpStream,
+    received: Vec<u8>,
+}
+
+#[derive(Debug, PartialEq)]
+struct Answer {
+    status: u16,
+    fields: BTreeMap<String, Vec<String>>,
+    body: String,
+}
+
+impl Client {
+    async fn connect(baro: &Baro) -> Self {
+        Self { stream: TcpStream::connect(baro.address).await.unwrap(), received: Vec::new() }
+    }
+
+    /// On a connection that is hyper's already: it answers everything but publishes and polls.
+    async fn of_hyper(baro: &Baro) -> Self {
+        let mut client = Self::connect(baro).await;
+        let healthy = client.ask("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+        assert_eq!(healthy.unwrap().status, 200);
+        client
+    }
+
+    async fn send(&mut self, bytes: &str) {
+        self.stream.write_all(bytes.as_bytes()).await.unwrap();
+    }
+
+    async fn ask(&mut self, request: &str) -> Option<Answer> {
+        self.send(request).await;
+        self.answer().await
+    }
+
+    /// The next answer; `None` if the server closes.
+    async fn answer(&mut self) -> Option<Answer> {
+        soon(async {
+            let end = loop {
+                if let Some(at) = self.received.windows(4).position(|four| four == b"\r\n\r\n") {
+                    break at + 4;
+                }
+                if self.stream.read_buf(&mut self.received).await.unwrap_or(0) == 0 {
+                    return None;
+                }
+            };
+            let head = String::from_utf8(self.received.drain(..end).collect()).unwrap();
+            let mut lines = head.trim_end().split("\r\n");
+            let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+            let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
+            for (name, value) in lines.map(|line| line.split_once(": ").unwrap()) {
+                fields.entry(name.to_ascii_lowercase()).or_default().push(value.to_owned());
+            }
+            let length = fields.get("content-length").map_or(0, |length| length[0].parse().unwrap());
+            // An answer to HEAD has none, and ends with the connection here.
+            while self.received.len() < length && self.stream.read_buf(&mut self.received).await.unwrap() > 0 {}
+            let length = length.min(self.received.len());
+            let body = String::from_utf8(self.received.drain(..length).collect()).unwrap();
+            Some(Answer { status, fields, body })
+        })
+        .await
+    }
+}
+
+impl Answer {
+    /// Without what differs from one server, and from one moment, to another.
+    fn comparable(mut self, epoch: &str) -> Self {
+        assert!(self.fields.remove("date").is_some_and(|date| date.len() == 1), "an answer says when it was given");
+        self.body = self.body.replace(epoch, "EPOCH");
+        // A time is always as long as another.
+        while let Some(at) = self.body.find("\"time\":\"") {
+            self.body.replace_range(at..at + r#""time":"2026-11-22T05:06:07.089Z""#.len(), "TIME");
+        }
+        self
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+}
+
+fn post(target: &str, fields: &str, body: &str) -> String {
+    format!("POST {target} HTTP/1.1\r\nHost: localhost\r\n{fields}Content-Length: {}\r\n\r\n{body}", body.len())
+}
+
+fn get(target: &str, fields: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n")
+}
+
+fn requests() -> Vec<String> {
+    let large = "x".repeat(1001);
+    vec![
+        post("/c/a", "", "hello"),
+        post("/c/a", "Content-Type: text/plain\r\n", "hello"),
+        post("/c/a", "Content-Type: text/plain; charset=utf-16\r\n", "hello"),
+        post("/c/a", "Content-Type: nonsense\r\n", "hello"),
+        post("/c/a", "Content-Type: application/json\r\n", r#"{"a": 1}"#),
+        post("/c/a", "Content-Type: application/json\r\n", "{"),
+        post("/c/a", "Content-Type: image/png\r\n", "\u{1}\u{2}"),
+        post("/c/a?from=esp32", "", "hello"),
+        post("/c/a?from=", "From-Name: 윤태호\r\n", "hello"),
+        post("/c/a?from=%07", "", "hello"),
+        post("/c/a", "From-Name: \r\n", "hello"),
+        post("/c/a", "User-Agent: curl/8.5\r\n", "hello"),
+        post("/c/%EC%98%A8%EC%8B%A4-3%EB%8F%99", "", "hello"),
+        post("/c/%FF", "", "hello"),
+        post("/c/.env", "", "hello"),
+        post("/c/", "", "hello"),
+        post("/c/a/b", "", "hello"),
+        post("/c/k", "Idempotency-Key: one\r\n", "hello"),
+        post("/c/k", "Idempotency-Key: one\r\n", "hello"),
+        post("/c/k", "Idempotency-Key: one\r\n", "other"),
+        post("/c/k", "If-Match: *\r\n", "hello"),
+        post("/c/k", "If-Match: x.1\r\n", "hello"),
+        post("/c/none", "If-Match: *\r\n", "hello"),
+        post("/c/k", "If-Match: nonsense\r\n", "hello"),
+        post("/c/a", "", ""),
+        post("/c/a", "", &large),
+        post("/c/a", "Cookie: baro=v1.x.y\r\n", "hello"),
+        post("/c/a", "Origin: https://app.example\r\n", "hello"),
+        post("/c/a", "Origin: https://evil.example\r\n", "hello"),
+        post("/c/a", "Origin: http://localhost\r\n", "hello"),
+        post("/c/a", "Connection: keep-alive\r\n", "hello"),
+        post("/c/a", "Connection: close\r\n", "hello"),
+        post("/c/a", "Content-Length: 5\r\n", "hello"),
+        post("/c/a", "Accept: text/html\r\n", ""),
+        post("/c/a", &"X-Many: 1\r\n".repeat(40), "hello"),
+        "POST /c/a HTTP/1.1\r\nHost: localhost\r\n\r\n".into(),
+        "POST /c/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: +5\r\n\r\nhello".into(),
+        "POST /c/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n".into(),
+        "POST /c/a HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 5\r\n\r\nhello".into(),
+        "POST /c/a HTTP/1.1\r\nHost: localhost\r\nBad Name: 1\r\nContent-Length: 5\r\n\r\nhello".into(),
+        "POST /c/a HTTP/1.1\nHost: localhost\nContent-Length: 5\n\nhello".into(),
+        "POST http://localhost/c/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello".into(),
+        "PUT /c/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello".into(),
+        "HEAD /c/a?as=json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".into(),
+        "\r\nGET /c/a?last=1 HTTP/1.1\r\nHost: localhost\r\n\r\n".into(),
+        get("/c/a?last=2", ""),
+        get("/c/a", ""),
+        get("/c/a?last=1", "Accept: application/json\r\n"),
+        get("/c/a?as=json&last=1", "Accept: text/html\r\n"),
+        get("/c/a?last=3&limit=1", ""),
+        get("/c/a?after=earliest&limit=2&wait=30", ""),
+        get("/c/a?after=x.1", ""),
+        get("/c/a?after=nonsense", ""),
+        get("/c/a?limit=0", ""),
+        get("/c/a?as=xml", ""),
+        get("/c/a?l%61st=1&fr%6Fm=esp+32", ""),
+        get("/c/a?last=1&last=2&&=&x", ""),
+        get("/c/a?last=1", "Last-Event-ID: nonsense\r\n"),
+        get("/c/a?last=1", "Origin: https://app.example\r\n"),
+        get("/c/a?last=1", "Origin: https://evil.example\r\n"),
+        get("/c/none", ""),
+        get("/c/none?wait=0", ""),
+        format!(
+            "GET /c/a?last=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello{}",
+            get("/c/a?last=1", "")
+        ),
+    ]
+}
+
+async fn epoch(baro: &Baro) -> String {
+    let cursor = baro.json("/c/none").await["cursor"].as_str().unwrap().to_owned();
+    cursor.split_once('.').unwrap().0.to_owned()
+}
+
+#[tokio::test]
+async fn nobody_can_tell_who_answers() {
+    let (here, there) = (Baro::start_with(FLAGS).await, Baro::start_with(FLAGS).await);
+    let (epoch_here, epoch_there) = (epoch(&here).await, epoch(&there).await);
+    for request in requests() {
+        let direct = Client::connect(&here).await.ask(&request).await.map(|answer| answer.comparable(&epoch_here));
+        let hyper = Client::of_hyper(&there).await.ask(&request).await.map(|answer| answer.comparable(&epoch_there));
+        assert_eq!(direct, hyper, "{request}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_passed_on_and_keeps_its_order() {
+    let baro = Baro::start_with(FLAGS).await;
+    let mut client = Client::connect(&baro).await;
+    // Two that are answered here, one that is hyper's, and two more, all in one write.
+    let all = [
+        post("/c/a", "", "one"),
+        get("/c/a?last=9", ""),
+        get("/healthz", ""),
+        post("/c/a", "", "two"),
+        get("/c/a?last=9", ""),
+    ];
+    client.send(&all.concat()).await;
+    let mut answers = Vec::new();
+    for _ in &all {
+        answers.push(client.answer().await.unwrap());
+    }
+    let statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
+    assert_eq!(statuses, [201, 200, 200, 201, 200]);
+    let bodies = |answer: &Answer| super::support::bodies(&answer.json());
+    assert_eq!((bodies(&answers[1]), bodies(&answers[4])), (vec!["one".into()], vec!["one".into(), "two".into()]));
+}
+
+#[tokio::test]
+async fn a_request_may_come_in_pieces() {
+    let baro = Baro::start_with(FLAGS).await;
+    let request = post("/c/a", "", "hello");
+    for at in [1, 10, 30, request.len() - 7, request.len() - 1] {
+        let mut client = Client::connect(&baro).await;
+        client.stream.set_nodelay(true).unwrap();
+        client.send(&request[..at]).await;
+        // Something else is answered meanwhile: what was sent is there.
+        baro.json("/c/a").await;
+        client.send(&request[at..]).await;
+        assert_eq!(client.answer().await.unwrap().status, 201, "{at}");
+    }
+}
+
+/// What a client sends again is not read again; what it sends anew is.
+#[tokio::test]
+async fn who_asks_is_who_the_request_says() {
+    let baro = Baro::start_with(FLAGS).await;
+    let mut client = Client::connect(&baro).await;
+    let said = [
+        ("/c/a", "", "a", "program"),
+        ("/c/a", "", "bb", "program"),
+        ("/c/a", "From-Name: kim\r\n", "ccc", "kim"),
+        ("/c/a", "From-Name: lee\r\n", "d", "lee"),
+        ("/c/a?from=park", "", "ee", "park"),
+        ("/c/a", "User-Agent: esp32/1\r\n", "f", "esp32"),
+        ("/c/b", "User-Agent: esp32/1\r\n", "g", "esp32"),
+        ("/c/a", "", "hhhhhhhhhh", "program"),
+    ];
+    for (target, fields, body, name) in said {
+        let published = client.ask(&post(target, fields, body)).await.unwrap();
+        assert_eq!(published.status, 201);
+        let channel = target.split('?').next().unwrap();
+        let last = client.ask(&get(&format!("{channel}?last=1"), fields)).await.unwrap().json();
+        let message = &last["messages"][0];
+        assert_eq!((&message["body"], &message["from"]["name"]), (&body.into(), &name.into()));
+        assert_eq!(message["channel"], channel.trim_start_matches("/c/"));
+    }
+    // A page of another origin on the same connection is a page of another origin.
+    let refused = client.ask(&post("/c/a", "Origin: https://evil.example\r\n", "hello")).await.unwrap();
+    assert_eq!((refused.status, &refused.json()["error"]["code"]), (403, &"forbidden-origin".into()));
+}
+
+#[tokio::test]
+async fn polls_wait_and_go_on_over_one_connection() {
+    let baro = Baro::start_with(FLAGS).await;
+    let mut client = Client::connect(&baro).await;
+    let mut cursor = client.ask(&get("/c/a", "")).await.unwrap().json()["cursor"].as_str().unwrap().to_owned();
+    for number in 0..5 {
+        client.send(&get(&format!("/c/a?after={cursor}&wait=30"), "")).await;
+        baro.say("a", &format!("number {number}")).await;
+        let answer = client.answer().await.unwrap().json();
+        assert_eq!(super::support::bodies(&answer), [Value::from(format!("number {number}"))]);
+        cursor = answer["cursor"].as_str().unwrap().to_owned();
+    }
+    // The server stops: whoever waits is answered, told when to come back, and the connection ends.
+    client.send(&get(&format!("/c/a?after={cursor}&wait=30"), "")).await;
+    while baro.here("a").await == 0 {
+        tokio::task::yield_now().await;
+    }
+    let (answer, ()) = tokio::join!(client.answer(), baro.stop());
+    let answer = answer.unwrap();
+    assert!(answer.fields.contains_key("retry-after"), "{answer:?}");
+    assert_eq!(client.answer().await, None);
+}
