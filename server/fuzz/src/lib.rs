@@ -8,3 +8,6 @@ pub mod wire;
 
 #[path = "../../src/transport/assembler.rs"]
 pub mod assembler;
+
+#[path = "../../src/http/direct/head.rs"]
+pub mod head;

@@ -2,7 +2,7 @@
 
 mod access;
 mod channel;
-mod direct;
+pub mod direct;
 mod error;
 mod handle;
 mod live;

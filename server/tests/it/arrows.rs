@@ -4,8 +4,8 @@ use std::{fs, path::Path};
 
 /// Each room with the rooms it may name.
 const ROOMS: &[(&str, &[&str])] = &[
-    ("server/src/engine", &["engine", "limits", "clock"]),
-    ("server/src/hub", &["engine", "hub", "limits", "clock"]),
+    ("server/src/engine", &["engine", "limits", "clock", "map"]),
+    ("server/src/hub", &["engine", "hub", "limits", "clock", "map"]),
     ("server/src/session", &["engine", "hub", "session", "limits"]),
     ("server/src/transport", &["engine", "hub", "session", "transport", "limits", "clock"]),
 ];

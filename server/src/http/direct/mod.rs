@@ -3,6 +3,7 @@
 //! plainly one of them is hyper's: it finds what was received untouched.
 
 mod caller;
+pub mod head;
 
 use super::{App, HttpError, access, channel, dress, negotiate::accepted, params::reading, publish};
 use crate::{
@@ -16,7 +17,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::{Bytes, BytesMut};
-use caller::{Caller, Fields, RequestLine};
+use caller::Caller;
+use head::{Fields, RequestLine};
 use percent_encoding::percent_decode_str;
 use std::{
     net::IpAddr,
