@@ -96,9 +96,7 @@ impl Lanes {
     /// Writes to a slice of a lane's readers.
     fn deliver(&self, hub: &Hub, lane: Arc<Lane>) {
         let has_more = lane.deliver(hub);
-        if lane.is_empty() {
-            self.retire(hub, &lane);
-        }
+        self.retire(hub, &lane);
         if has_more {
             self.enqueue(lane);
         }
@@ -119,8 +117,11 @@ impl Lanes {
         self.turn.fetch_add(1, Ordering::Relaxed) % self.pumps.len()
     }
 
-    /// Drops a lane that nobody is in any more.
+    /// Drops a lane, if nobody is in it any more.
     fn retire(&self, hub: &Hub, lane: &Arc<Lane>) {
+        if !lane.is_empty() {
+            return;
+        }
         let mut lanes = self.lanes();
         // Looked at again under the lock: somebody may just have come.
         if lane.is_empty() && lanes.get(&lane.key).is_some_and(|known| Arc::ptr_eq(known, lane)) {
@@ -194,8 +195,8 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        // Whoever was put out was so by the pump, which looks after the lane.
-        if self.lane.leave(self.seat, &self.rider).is_some() && self.lane.is_empty() {
+        // Whoever is put out, is so by the pump or by the beat: they look after the lane.
+        if self.lane.leave(self.seat, &self.rider).is_some() {
             self.hub.0.lanes.retire(&self.hub, &self.lane);
         }
     }
@@ -241,8 +242,96 @@ async fn beat(hub: Hub, shard: usize) {
                     yield_now().await;
                 }
             }
+            hub.0.lanes.retire(&hub, &lane);
             if number % 64 == 63 {
                 yield_now().await;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Chunk, Delivery, Form, Outlet, Start, Then};
+    use super::*;
+    use crate::engine::{Draft, Engine, Options, memory::Memory};
+    use app::wire::{Body, Id, Kind, Sender};
+    use bytes::{Bytes, BytesMut};
+    use std::convert::Infallible;
+    use tokio::time::timeout;
+
+    /// Lets its reader go in this way, at a push and at a heartbeat.
+    struct Once(Then);
+
+    impl Outlet for Once {
+        fn push(&self, _: &Chunk) -> Then {
+            self.0
+        }
+
+        fn beat(&self, _: &Bytes) -> Then {
+            self.0
+        }
+    }
+
+    struct Plain;
+
+    impl Form for Plain {
+        fn name(&self) -> &'static str {
+            "plain"
+        }
+
+        fn encode(&self, deliveries: &[Delivery], _: Id, _: bool, out: &mut BytesMut) {
+            out.extend(deliveries.iter().map(|_| b'x'));
+        }
+
+        fn beat(&self, _: Id) -> Bytes {
+            Bytes::from_static(b"x")
+        }
+    }
+
+    async fn until_empty(hub: &Hub) {
+        let empty = async {
+            while !hub.0.lanes.lanes().is_empty() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(Duration::from_secs(5), empty).await.expect("a lane without readers goes");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lane_goes_with_its_last_reader_however_that_leaves() {
+        let Ok(hub) =
+            Hub::open(|tail| Ok::<_, Infallible>(Arc::new(Memory::open(Options::default(), tail)) as Arc<dyn Engine>));
+        tokio::spawn(hub.clone().keep());
+        let from = Sender { id: "p".into(), name: "p".into(), kind: Kind::Program };
+        for then in [Then::Leaves, Then::Ends] {
+            for hurried in [false, true] {
+                for is_pushed in [false, true] {
+                    let channel: ChannelName = "a".parse().unwrap();
+                    let mut reader = hub.subscribe(vec![channel.clone()], Start::Now).await.unwrap();
+                    let way = Way { outlet: Arc::new(Once(then)), form: &Plain };
+                    let (body, from) = (Body::Text("x".into()), from.clone());
+                    let draft = Draft { channel, from, body, key: None, expected: None };
+                    let publish = async {
+                        // The reader is in its lane.
+                        tokio::task::yield_now().await;
+                        if is_pushed {
+                            hub.publish(draft).await.unwrap();
+                            if hurried {
+                                hub.hurry();
+                            }
+                        }
+                    };
+                    // A reader that ends is not woken; a heartbeat comes after fifteen seconds.
+                    let _ =
+                        timeout(Duration::from_secs(20), async { tokio::join!(reader.one_push(&way), publish) }).await;
+                    until_empty(&hub).await;
+                    // Whoever gives up waiting leaves by itself.
+                    let stays = Way { outlet: Arc::new(Once(Then::Stays)), form: &Plain };
+                    let _ = timeout(Duration::from_secs(1), reader.one_push(&stays)).await;
+                    drop(reader);
+                    until_empty(&hub).await;
+                }
             }
         }
     }

@@ -138,6 +138,7 @@ fn requests() -> Vec<String> {
         post("/c/a", "Content-Length: 5\r\n", "hello"),
         post("/c/a", "Accept: text/html\r\n", ""),
         post("/c/a", &"X-Many: 1\r\n".repeat(40), "hello"),
+        post("/c/a", &format!("X-Long: {}\r\n", "x".repeat(9_000)), "hello"),
         "POST /c/a HTTP/1.1\r\nHost: localhost\r\n\r\n".into(),
         "POST /c/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: +5\r\n\r\nhello".into(),
         "POST /c/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n".into(),

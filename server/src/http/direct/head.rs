@@ -7,6 +7,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 /// Fields of a head that is looked at here; browsers send about fifteen.
 const FIELDS: usize = 32;
 
+/// Bytes of them: they are kept as long as the connection.
+const FIELDS_BYTES: usize = 4 * 1024;
+
 /// The first line of a request (RFC 9112, section 3).
 pub struct RequestLine {
     /// GET or POST.
@@ -53,6 +56,9 @@ impl Fields {
         let Ok(httparse::Status::Complete((end, fields))) = httparse::parse_headers(received, &mut fields) else {
             return None;
         };
+        if end > FIELDS_BYTES {
+            return None;
+        }
         // What is kept holds the fields and nothing else.
         let sent = Bytes::copy_from_slice(&received[..end]);
         let mut headers = HeaderMap::with_capacity(fields.len());
