@@ -9,6 +9,8 @@ pub(crate) const COMMIT_MESSAGES: usize = 1024;
 /// Messages of one commit for which others are given the processor once more: with so many, what the commit itself costs
 /// is little beside them.
 pub(crate) const COMMIT_COMPANY: usize = 128;
+/// Times the processor is given away before one commit: where others keep it busy, each takes up to a few milliseconds.
+pub(crate) const COMMIT_TURNS: usize = 8;
 /// Bytes of one commit, after which it is closed.
 pub(crate) const COMMIT_BYTES: usize = 8 * 1024 * 1024;
 /// Connections that read the store at once.

@@ -11,7 +11,7 @@ use crate::{
 use app::wire::{ChannelName, Message, Time};
 use futures::{FutureExt, future::BoxFuture};
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -35,7 +35,8 @@ struct State {
     channels: Map<ChannelName, Channel>,
     /// Channels that hold more than they may.
     over: BTreeSet<ChannelName>,
-    keys: Map<(ChannelName, String), Used>,
+    /// By what clients choose freely, up to a million of them: hashed so that nobody can make them collide.
+    keys: HashMap<(ChannelName, String), Used>,
     /// In the order they were used, to forget them by.
     used: VecDeque<(Duration, (ChannelName, String))>,
 }

@@ -92,6 +92,10 @@ pub(super) async fn publish(
     said: Said,
     body: Vec<u8>,
 ) -> Result<Vec<u8>, HttpError> {
+    // Before it is looked into.
+    if body.len() > app.max_message {
+        return Err(session::too_large(app.max_message).into());
+    }
     let body = Body::read(said.kind, body)?;
     let draft = session::draft(channel.clone(), from, body, said.key, app.max_message)?;
     let Appended { id, time, duplicate } = app.hub.publish(Draft { expected: said.expected, ..draft }).await?;

@@ -189,16 +189,21 @@ impl Seat {
 
     /// Leaves; where the reader was.
     pub(super) fn leave(&self) -> Place {
-        self.lane.leave(self.seat, &self.rider).or_else(|| self.rider.exit()).expect(IN_OR_OUT)
+        self.give_up().or_else(|| self.rider.exit()).expect(IN_OR_OUT)
+    }
+
+    /// Leaves, if the reader is still there. Whoever is put out, is so by the pump or by the beat: they look after the
+    /// lane.
+    fn give_up(&self) -> Option<Place> {
+        let place = self.lane.leave(self.seat, &self.rider)?;
+        self.hub.0.lanes.retire(&self.hub, &self.lane);
+        Some(place)
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        // Whoever is put out, is so by the pump or by the beat: they look after the lane.
-        if self.lane.leave(self.seat, &self.rider).is_some() {
-            self.hub.0.lanes.retire(&self.hub, &self.lane);
-        }
+        self.give_up();
     }
 }
 
@@ -329,6 +334,11 @@ mod tests {
                     // Whoever gives up waiting leaves by itself.
                     let stays = Way { outlet: Arc::new(Once(Then::Stays)), form: &Plain };
                     let _ = timeout(Duration::from_secs(1), reader.one_push(&stays)).await;
+                    let _ = timeout(Duration::from_secs(1), reader.next(&stays)).await;
+                    assert!(!hub.0.lanes.lanes().is_empty());
+                    reader.replace(vec!["b".parse().unwrap()]);
+                    until_empty(&hub).await;
+                    let _ = timeout(Duration::from_secs(1), reader.next(&stays)).await;
                     drop(reader);
                     until_empty(&hub).await;
                 }

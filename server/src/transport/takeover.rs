@@ -87,7 +87,11 @@ impl Head {
     /// The peer is gone.
     pub async fn send(&self, pipe: &Pipe, body: &Bytes, retry_after: Option<Duration>) -> Result<(), Gone> {
         let (head, rest) = self.with(body, retry_after);
-        if !(pipe.put(head) && (rest.is_empty() || pipe.put(rest))) {
+        let mut whole = pipe.put(head);
+        if !rest.is_empty() {
+            whole &= pipe.put(rest);
+        }
+        if !whole {
             pipe.drain().await?;
         }
         if self.closes {
@@ -194,6 +198,11 @@ impl Takeover {
 mod tests {
     use super::*;
     use axum::response::IntoResponse;
+    use tokio::{
+        io::AsyncReadExt,
+        net::{TcpListener, TcpStream},
+        sync::Semaphore,
+    };
 
     #[test]
     fn a_head_says_what_is_known_only_at_the_end() {
@@ -207,5 +216,21 @@ mod tests {
         let (whole, rest) = failed.with(&Bytes::from(vec![b'x'; COPIED + 1]), None);
         assert!(whole.starts_with(b"HTTP/1.1 500 Internal Server Error\r\nvary: Accept\r\n"));
         assert_eq!(rest.len(), COPIED + 1, "a large body is not copied");
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_whole_when_the_kernel_takes_none_of_its_head() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let pipe = Pipe::new(listener.accept().await.unwrap().0, place);
+        let before = Bytes::from(vec![b'b'; 32 * 1024 * 1024]);
+        assert!(!pipe.put(before.clone()), "the kernel has room for less");
+        let body = Bytes::from(vec![b'x'; COPIED + 1]);
+        let head = Head::of(&().into_response(), true);
+        let mut all = Vec::new();
+        let (sent, read) = tokio::join!(head.send(&pipe, &body, None), client.read_to_end(&mut all));
+        assert!(sent.is_ok() && read.is_ok());
+        assert!(all[before.len()..].starts_with(b"HTTP/1.1 200 OK\r\n") && all.ends_with(&body));
     }
 }

@@ -19,6 +19,8 @@ struct Client {
 
 #[derive(Debug, PartialEq)]
 struct Answer {
+    /// hyper says the length first, and then the date: it is how one can tell after all.
+    is_direct: bool,
     status: u16,
     fields: BTreeMap<String, Vec<String>>,
     body: String,
@@ -69,7 +71,8 @@ impl Client {
             while self.received.len() < length && self.stream.read_buf(&mut self.received).await.unwrap() > 0 {}
             let length = length.min(self.received.len());
             let body = String::from_utf8(self.received.drain(..length).collect()).unwrap();
-            Some(Answer { status, fields, body })
+            let place = |name: &str| head.to_ascii_lowercase().find(name);
+            Some(Answer { is_direct: place("\r\ndate:") < place("\r\ncontent-length:"), status, fields, body })
         })
         .await
     }
@@ -79,6 +82,7 @@ impl Answer {
     /// Without what differs from one server, and from one moment, to another.
     fn comparable(mut self, epoch: &str) -> Self {
         assert!(self.fields.remove("date").is_some_and(|date| date.len() == 1), "an answer says when it was given");
+        self.is_direct = false;
         self.body = self.body.replace(epoch, "EPOCH");
         // A time is always as long as another.
         while let Some(at) = self.body.find("\"time\":\"") {
@@ -109,6 +113,7 @@ fn requests() -> Vec<String> {
         post("/c/a", "Content-Type: nonsense\r\n", "hello"),
         post("/c/a", "Content-Type: application/json\r\n", r#"{"a": 1}"#),
         post("/c/a", "Content-Type: application/json\r\n", "{"),
+        post("/c/a", "Content-Type: application/json\r\n", &"{".repeat(1001)),
         post("/c/a", "Content-Type: image/png\r\n", "\u{1}\u{2}"),
         post("/c/a?from=esp32", "", "hello"),
         post("/c/a?from=", "From-Name: 윤태호\r\n", "hello"),
@@ -190,6 +195,35 @@ async fn nobody_can_tell_who_answers() {
 }
 
 #[tokio::test]
+async fn what_is_plain_is_answered_directly() {
+    let baro = Baro::start_with(FLAGS).await;
+    let plain = [post("/c/a", "", "hello"), post("/c/a", "", ""), get("/c/a?last=1", ""), get("/c/a?after=x.1", "")];
+    for request in plain {
+        assert!(Client::connect(&baro).await.ask(&request).await.unwrap().is_direct, "{request}");
+        assert!(!Client::of_hyper(&baro).await.ask(&request).await.unwrap().is_direct, "{request}");
+    }
+    for other in [get("/", ""), get("/c/a?last=1&as=json", "Accept: text/html\r\n"), post("/name", "", "name=x")] {
+        assert!(!Client::connect(&baro).await.ask(&other).await.unwrap().is_direct, "{other}");
+    }
+}
+
+/// Answers that the kernel does not take at once are whole all the same.
+#[tokio::test]
+async fn large_answers_to_a_client_that_reads_late_are_whole() {
+    let baro = Baro::start_with(&["--engine", "memory"]).await;
+    for number in 0..20 {
+        baro.say("a", &format!("{number} {}", "x".repeat(50_000))).await;
+    }
+    let mut client = Client::connect(&baro).await;
+    client.send(&get("/c/a?last=20", "").repeat(20)).await;
+    // The server has written what it could.
+    baro.json("/c/a").await;
+    for _ in 0..20 {
+        assert_eq!(super::support::bodies(&client.answer().await.unwrap().json()).len(), 20);
+    }
+}
+
+#[tokio::test]
 async fn a_connection_is_passed_on_and_keeps_its_order() {
     let baro = Baro::start_with(FLAGS).await;
     let mut client = Client::connect(&baro).await;
@@ -251,6 +285,23 @@ async fn who_asks_is_who_the_request_says() {
         assert_eq!((&message["body"], &message["from"]["name"]), (&body.into(), &name.into()));
         assert_eq!(message["channel"], channel.trim_start_matches("/c/"));
     }
+    let keyed = |key: &str, body: &str| post("/c/k", &format!("Idempotency-Key: {key}\r\n"), body);
+    for (request, status, duplicate) in [
+        (keyed("one", "x"), 201, Some(false)),
+        (keyed("one", "x"), 201, Some(true)),
+        (keyed("two", "x"), 201, Some(false)),
+        (keyed("two", "longer than before"), 422, None),
+        (post("/c/k", "If-Match: *\r\n", "y"), 201, Some(false)),
+        (post("/c/k2", "If-Match: *\r\n", "y"), 412, None),
+        (post("/c/k", "", "z"), 201, Some(false)),
+    ] {
+        let answer = client.ask(&request).await.unwrap();
+        assert_eq!((answer.status, answer.json()["duplicate"].as_bool()), (status, duplicate), "{request}");
+    }
+    let foreign = post("/c/a", "", "x").replace("Host: localhost", "Host: evil.example");
+    let mut reused = Client::connect(&baro).await;
+    assert_eq!(reused.ask(&post("/c/a", "", "x")).await.unwrap().status, 201);
+    assert_eq!(reused.ask(&foreign).await.unwrap().status, 403);
     // A page of another origin on the same connection is a page of another origin.
     let refused = client.ask(&post("/c/a", "Origin: https://evil.example\r\n", "hello")).await.unwrap();
     assert_eq!((refused.status, &refused.json()["error"]["code"]), (403, &"forbidden-origin".into()));
@@ -269,8 +320,8 @@ async fn polls_wait_and_go_on_over_one_connection() {
         cursor = answer["cursor"].as_str().unwrap().to_owned();
     }
     // The server stops: whoever waits is answered, told when to come back, and the connection ends.
-    client.send(&get(&format!("/c/a?after={cursor}&wait=30"), "")).await;
-    while baro.here("a").await == 0 {
+    client.send(&get(&format!("/c/b?after={cursor}&wait=30"), "")).await;
+    while baro.here("b").await == 0 {
         tokio::task::yield_now().await;
     }
     let (answer, ()) = tokio::join!(client.answer(), baro.stop());

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     engine::{AppendError, Appended, Draft, Lineage, Offset, Options, Stored, Tail, retention::kept_bytes},
-    limits::{COMMIT_BYTES, COMMIT_COMPANY, COMMIT_MESSAGES},
+    limits::{COMMIT_BYTES, COMMIT_COMPANY, COMMIT_MESSAGES, COMMIT_TURNS},
 };
 use app::wire::Message;
 use rusqlite::{Connection, ErrorCode, params};
@@ -67,13 +67,15 @@ pub(super) enum Fault {
 #[derive(Default)]
 struct Company {
     before: usize,
+    turns: usize,
 }
 
 impl Company {
     /// Whether others came since the last time, and more would be of use.
     fn grows(&mut self, now: usize) -> bool {
-        let grows = now > self.before.max(1) && now < COMMIT_COMPANY;
+        let grows = now > self.before.max(1) && now < COMMIT_COMPANY && self.turns < COMMIT_TURNS;
         self.before = now;
+        self.turns += 1;
         grows
     }
 }

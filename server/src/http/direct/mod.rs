@@ -26,7 +26,7 @@ use std::{
     sync::{Arc, LazyLock},
     time::Duration,
 };
-use tokio::time::Instant;
+use tokio::{task::coop::consume_budget, time::Instant};
 
 /// The heads of answers, as axum would have them.
 static CREATED: LazyLock<Head> = LazyLock::new(|| Head::of(&dress(publish::created(Vec::new()), None), false));
@@ -89,7 +89,11 @@ impl Direct {
                 let Ok(bytes) = heard else { return Next::Over };
                 received = bytes;
             }
+            // A client that sends many requests at once does not hold up the others.
+            consume_budget().await;
             let Some((request, rest)) = self.read(&received) else { return Next::Other(received) };
+            // A poll may wait for long: what it was read from is not kept meanwhile.
+            drop(std::mem::take(&mut received));
             match self.answer(request, rest).await {
                 Some(rest) => received = rest,
                 None => return Next::Over,
@@ -120,7 +124,8 @@ impl Direct {
         let reading = reading(&uri, headers).ok()?;
         let body = match method {
             Method::POST => Some(received.slice(begin..end)),
-            _ if length == 0 && reading.answer.unwrap_or(accepts) == Answer::Json => None,
+            // Errors of a request that accepts pages are pages.
+            _ if length == 0 && accepts != Answer::Html && reading.answer.unwrap_or(accepts) == Answer::Json => None,
             _ => return None,
         };
         let origin = match known {
@@ -139,11 +144,11 @@ impl Direct {
     /// Answers; gives back what lies behind the request, unless the connection ends.
     async fn answer(&mut self, request: Request, rest: Bytes) -> Option<Bytes> {
         let Request { channel, reading, body, origin, logged } = request;
-        let closes = self.app.hub.is_closing();
         let said = match body {
             Some(body) => self.publish(channel, reading, body).await,
             None => self.poll(channel, reading).await,
         };
+        let closes = self.app.hub.is_closing();
         let mut retry_after = None;
         let (head, body) = match said {
             Ok(Said::Created(body)) => (head(&CREATED, origin, || publish::created(Vec::new())), body),
