@@ -105,7 +105,8 @@ pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// hyper's buffer for one connection; a larger head is refused with 431.
 pub(crate) const HTTP_BUFFER: usize = 16 * 1024;
-/// Bytes read from a connection that hyper does not have in one go, into a buffer that all connections of a thread share: an idle one has none.
+/// Bytes read in one go from a connection that hyper does not have, into a buffer that all connections of a thread share:
+/// an idle one has none.
 pub(crate) const READ_BUFFER: usize = 64 * 1024;
 /// What a peer has not acknowledged for so long never will be: with the heartbeat before it, a line that died is
 /// noticed within a minute on every transport (`TCP_USER_TIMEOUT`).

@@ -47,10 +47,10 @@ pub(super) async fn post(
     let channel: ChannelName = channel.parse()?;
     let (asked, request) = Asked::take(&app, request);
     let reading = reading(&asked.uri, &asked.headers)?;
-    let mut said = said(&asked.headers)?;
-    let from = asked.sender(&app, said.name.take().or(reading.from));
+    let mut headers = PublishHeaders::read(&asked.headers)?;
+    let from = asked.sender(&app, headers.name.take().or(reading.from));
     let body = read_body(&asked, request, app.max_message).await?;
-    Ok(created(publish(&app, channel, from, said, body).await?))
+    Ok(created(publish(&app, channel, from, headers, body).await?))
 }
 
 /// The answer to a publish.
@@ -58,9 +58,9 @@ pub(super) fn created(published: Vec<u8>) -> Response {
     (StatusCode::CREATED, [(header::CONTENT_TYPE, "application/json")], published).into_response()
 }
 
-/// What the fields of a head say of the message behind it.
+/// What the headers of a publish say of the message.
 #[derive(Clone)]
-pub(super) struct Said {
+pub(super) struct PublishHeaders {
     /// Who sends it.
     pub(super) name: Option<String>,
     kind: ContentKind,
@@ -68,17 +68,19 @@ pub(super) struct Said {
     expected: Option<Expected>,
 }
 
-/// Reads the fields.
-///
-/// # Errors
-/// One of them has a value it cannot have.
-pub(super) fn said(fields: &HeaderMap) -> Result<Said, HttpError> {
-    Ok(Said {
-        name: header_text(fields, "from-name")?.map(|name| sender_name(&name)).transpose()?,
-        key: header_text(fields, "idempotency-key")?,
-        expected: header_text(fields, "if-match")?.map(|value| headers::if_match(&value)).transpose()?,
-        kind: content_kind(fields)?,
-    })
+impl PublishHeaders {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// One of them has a value it cannot have.
+    pub(super) fn read(all: &HeaderMap) -> Result<Self, HttpError> {
+        Ok(Self {
+            name: header_text(all, "from-name")?.map(|name| sender_name(&name)).transpose()?,
+            key: header_text(all, "idempotency-key")?,
+            expected: header_text(all, "if-match")?.map(|value| headers::if_match(&value)).transpose()?,
+            kind: content_kind(all)?,
+        })
+    }
 }
 
 /// Publishes a message; the answer as JSON.
@@ -89,16 +91,16 @@ pub(super) async fn publish(
     app: &App,
     channel: ChannelName,
     from: Sender,
-    said: Said,
+    headers: PublishHeaders,
     body: Vec<u8>,
 ) -> Result<Vec<u8>, HttpError> {
     // Before it is looked into.
     if body.len() > app.max_message {
         return Err(session::too_large(app.max_message).into());
     }
-    let body = Body::read(said.kind, body)?;
-    let draft = session::draft(channel.clone(), from, body, said.key, app.max_message)?;
-    let Appended { id, time, duplicate } = app.hub.publish(Draft { expected: said.expected, ..draft }).await?;
+    let body = Body::read(headers.kind, body)?;
+    let draft = session::draft(channel.clone(), from, body, headers.key, app.max_message)?;
+    let Appended { id, time, duplicate } = app.hub.publish(Draft { expected: headers.expected, ..draft }).await?;
     // Readers first: the publisher has its answer a write later.
     app.hub.hurry();
     let published = Published { id, channel, time, duplicate };

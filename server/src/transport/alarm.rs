@@ -26,3 +26,26 @@ impl Alarm {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::time::timeout;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_rings_when_it_was_last_asked_to() {
+        let begun = Instant::now();
+        let after = |seconds| begun + Duration::from_secs(seconds);
+        let mut alarm = Alarm::default();
+        // Given up before it rang, for later, for sooner, and for a time that is over.
+        assert!(timeout(Duration::from_secs(5), alarm.at(after(15))).await.is_err());
+        alarm.at(after(30)).await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(30));
+        assert!(timeout(Duration::from_secs(5), alarm.at(after(90))).await.is_err());
+        alarm.at(after(50)).await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(50));
+        alarm.at(after(40)).await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(50));
+    }
+}

@@ -219,11 +219,7 @@ impl Slot {
     fn say(&self, head: &Head, body: &Bytes, retry_after: Option<Duration>) -> bool {
         let mut state = self.state();
         if !std::mem::replace(&mut state.said, true) {
-            let (head, rest) = head.with(body, retry_after);
-            state.more |= !self.pipe.put(head);
-            if !rest.is_empty() {
-                state.more |= !self.pipe.put(rest);
-            }
+            state.more |= !head.put(&self.pipe, body, retry_after);
         }
         state.more
     }

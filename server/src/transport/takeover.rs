@@ -86,18 +86,24 @@ impl Head {
     /// # Errors
     /// The peer is gone.
     pub async fn send(&self, pipe: &Pipe, body: &Bytes, retry_after: Option<Duration>) -> Result<(), Gone> {
-        let (head, rest) = self.with(body, retry_after);
-        let mut whole = pipe.put(head);
-        if !rest.is_empty() {
-            whole &= pipe.put(rest);
-        }
-        if !whole {
+        if !self.put(pipe, body, retry_after) {
             pipe.drain().await?;
         }
         if self.closes {
             let _ = pipe.shut_down();
         }
         Ok(())
+    }
+
+    /// Writes what fits now of an answer, and keeps the rest; whether nothing is left.
+    pub(super) fn put(&self, pipe: &Pipe, body: &Bytes, retry_after: Option<Duration>) -> bool {
+        let (head, rest) = self.with(body, retry_after);
+        let mut whole = pipe.put(head);
+        // Also behind a head that was not taken whole: it is kept.
+        if !rest.is_empty() {
+            whole &= pipe.put(rest);
+        }
+        whole
     }
 
     /// Of a stream, which ends with its connection or tells its own end.
@@ -109,7 +115,7 @@ impl Head {
 
     /// With a body; when the server stops it says when to come back, in seconds. The body comes apart if it is worth
     /// not copying.
-    pub(super) fn with(&self, body: &Bytes, retry_after: Option<Duration>) -> (Bytes, Bytes) {
+    fn with(&self, body: &Bytes, retry_after: Option<Duration>) -> (Bytes, Bytes) {
         let copied = if body.len() <= COPIED { body.len() } else { 0 };
         let mut out = self.dated(copied);
         let mut field = |name: &[u8], number: u128| {

@@ -2,10 +2,11 @@
 
 use super::support::{Baro, soon};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    time::Instant,
 };
 
 const FLAGS: &[&str] =
@@ -328,4 +329,21 @@ async fn polls_wait_and_go_on_over_one_connection() {
     let answer = answer.unwrap();
     assert!(answer.fields.contains_key("retry-after"), "{answer:?}");
     assert_eq!(client.answer().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_may_wait_longer_than_a_client_may_be_silent() {
+    let baro = Baro::start_with(FLAGS).await;
+    let mut client = Client::connect(&baro).await;
+    assert_eq!(client.ask(&post("/c/a", "", "hello")).await.unwrap().status, 201);
+    let begun = Instant::now();
+    client.send(&get("/c/b?wait=50", "")).await;
+    client.stream.read_buf(&mut client.received).await.unwrap();
+    assert!(begun.elapsed() >= Duration::from_secs(50), "{:?}", begun.elapsed());
+    assert_eq!(client.answer().await.unwrap().status, 200);
+    // From here on it has fifteen seconds for its next request.
+    let answered = Instant::now();
+    assert_eq!(client.stream.read_buf(&mut client.received).await.unwrap(), 0);
+    let silent = answered.elapsed();
+    assert!((Duration::from_secs(14)..Duration::from_secs(17)).contains(&silent), "{silent:?}");
 }

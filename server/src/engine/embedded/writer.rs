@@ -351,3 +351,21 @@ fn append_error(error: &rusqlite::Error) -> AppendError {
         _ => AppendError::Store(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_processor_is_given_away_while_company_comes() {
+        let grows = |counts: &[usize]| {
+            let mut company = Company::default();
+            counts.iter().map(|count| company.grows(*count)).collect::<Vec<_>>()
+        };
+        assert_eq!(grows(&[1]), [false], "whoever is alone does not wait");
+        assert_eq!(grows(&[2, 2, 3]), [true, false, true]);
+        assert_eq!(grows(&[COMMIT_COMPANY - 1, COMMIT_COMPANY]), [true, false]);
+        let many: Vec<_> = (2..COMMIT_TURNS + 4).collect();
+        assert_eq!(grows(&many).iter().filter(|given| **given).count(), COMMIT_TURNS);
+    }
+}

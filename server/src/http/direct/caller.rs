@@ -1,10 +1,5 @@
 use super::{
-    super::{
-        App, HttpError,
-        negotiate::Asked,
-        peer::Peer,
-        publish::{Said, said},
-    },
+    super::{App, HttpError, negotiate::Asked, peer::Peer, publish::PublishHeaders},
     Fields,
 };
 use app::wire::{ChannelName, Sender};
@@ -15,13 +10,14 @@ use std::net::IpAddr;
 /// found out once.
 pub(super) struct Caller {
     pub(super) fields: Fields,
+    /// Its headers are those of the first request with these fields: the length of the body is another one's.
     pub(super) asked: Asked,
     /// No page asks, and this server is meant: so it was found once.
     pub(super) is_program: bool,
     /// The path of the last request, and its channel.
     last: Option<(String, ChannelName)>,
     /// What they say of a message.
-    said: Option<Result<Said, HttpError>>,
+    publish: Option<Result<PublishHeaders, HttpError>>,
     /// Who speaks under a name, or without one.
     speaker: Option<(Option<String>, Sender)>,
 }
@@ -32,7 +28,7 @@ impl Caller {
         let peer = Peer::of(address, &headers, &app.trusted);
         let is_program = !headers.contains_key(header::ORIGIN);
         let asked = Asked::of(app, peer, Uri::default(), headers);
-        Self { fields, asked, is_program, last: None, said: None, speaker: None }
+        Self { fields, asked, is_program, last: None, publish: None, speaker: None }
     }
 
     /// The channel, if the last request was for the same path.
@@ -48,9 +44,9 @@ impl Caller {
     }
 
     /// What the fields say of a message.
-    pub(super) fn said(&mut self) -> Result<Said, HttpError> {
+    pub(super) fn publish(&mut self) -> Result<PublishHeaders, HttpError> {
         let headers = &self.asked.headers;
-        self.said.get_or_insert_with(|| said(headers)).clone()
+        self.publish.get_or_insert_with(|| PublishHeaders::read(headers)).clone()
     }
 
     /// Who speaks under a name, or without one.

@@ -61,8 +61,8 @@ struct Request {
     logged: Option<access::Request>,
 }
 
-/// An answer, but for the head.
-enum Said {
+/// What a request came to, but for the head of the answer.
+enum Outcome {
     Created(Bytes),
     Polled(Bytes),
     /// There is nothing yet.
@@ -144,19 +144,19 @@ impl Direct {
     /// Answers; gives back what lies behind the request, unless the connection ends.
     async fn answer(&mut self, request: Request, rest: Bytes) -> Option<Bytes> {
         let Request { channel, reading, body, origin, logged } = request;
-        let said = match body {
+        let outcome = match body {
             Some(body) => self.publish(channel, reading, body).await,
             None => self.poll(channel, reading).await,
         };
         let closes = self.app.hub.is_closing();
         let mut retry_after = None;
-        let (head, body) = match said {
-            Ok(Said::Created(body)) => (head(&CREATED, origin, || publish::created(Vec::new())), body),
-            Ok(Said::Polled(body)) => {
+        let (head, body) = match outcome {
+            Ok(Outcome::Created(body)) => (head(&CREATED, origin, || publish::created(Vec::new())), body),
+            Ok(Outcome::Polled(body)) => {
                 retry_after = self.app.hub.return_after();
                 (head(&POLLED, origin, channel::polled), body)
             }
-            Ok(Said::Waits(poll, wait)) => {
+            Ok(Outcome::Waits(poll, wait)) => {
                 let farewell = logged.map(|logged| logged.taken(StatusCode::OK)).unwrap_or_default();
                 let line = Line {
                     pipe: Arc::clone(&self.pipe),
@@ -180,19 +180,19 @@ impl Direct {
         (!closes).then_some(rest)
     }
 
-    async fn publish(&mut self, channel: ChannelName, reading: Reading, body: Bytes) -> Result<Said, HttpError> {
+    async fn publish(&mut self, channel: ChannelName, reading: Reading, body: Bytes) -> Result<Outcome, HttpError> {
         let caller = self.caller.as_mut().expect(ASKED);
-        let mut said = caller.said()?;
-        let from = caller.sender(&self.app, said.name.take().or(reading.from)).clone();
-        Ok(Said::Created(publish::publish(&self.app, channel, from, said, body.into()).await?.into()))
+        let mut headers = caller.publish()?;
+        let from = caller.sender(&self.app, headers.name.take().or(reading.from)).clone();
+        Ok(Outcome::Created(publish::publish(&self.app, channel, from, headers, body.into()).await?.into()))
     }
 
-    async fn poll(&mut self, channel: ChannelName, mut reading: Reading) -> Result<Said, HttpError> {
+    async fn poll(&mut self, channel: ChannelName, mut reading: Reading) -> Result<Outcome, HttpError> {
         let caller = self.caller.as_mut().expect(ASKED);
         let from = caller.sender(&self.app, reading.from.take());
         Ok(match channel::ask(&self.app, from, vec![channel], &reading).await? {
-            channel::Asking::Answered(body) => Said::Polled(body),
-            channel::Asking::Waits(poll) => Said::Waits(Box::new(poll), reading.wait),
+            channel::Asking::Answered(body) => Outcome::Polled(body),
+            channel::Asking::Waits(poll) => Outcome::Waits(Box::new(poll), reading.wait),
         })
     }
 }
