@@ -4,7 +4,8 @@ use super::HttpError;
 use app::wire::{ErrorCode, Reading};
 use axum::http::{HeaderMap, HeaderName, Uri};
 
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// After which message a reader goes on: browsers send it when an EventSource reconnects.
+pub(super) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// Reads the query and `Last-Event-ID`.
 ///

@@ -66,13 +66,17 @@ pub trait Form: Send + Sync {
     fn beat(&self, cursor: Id) -> Bytes;
 }
 
-/// How a reader in a lane is written to.
-#[derive(Clone)]
+/// How one reader is written to while it is in a lane: it may come into one again and again.
 pub struct Way {
-    /// Where to.
-    pub outlet: Arc<dyn Outlet>,
-    /// In which form.
-    pub form: &'static dyn Form,
+    pub(super) form: &'static dyn Form,
+    pub(super) rider: Arc<Rider>,
+}
+
+impl Way {
+    /// To this outlet, in this form.
+    pub fn new(outlet: Arc<dyn Outlet>, form: &'static dyn Form) -> Self {
+        Self { form, rider: Arc::new(Rider { outlet, out_at: Mutex::default(), out: Notify::new() }) }
+    }
 }
 
 /// Where a reader is.
@@ -140,7 +144,7 @@ struct Taken {
 /// One reader.
 pub(super) struct Rider {
     outlet: Arc<dyn Outlet>,
-    /// Where it was put out.
+    /// Where it was put out, since it came into a lane last.
     out_at: Mutex<Option<Place>>,
     out: Notify,
 }
@@ -180,12 +184,12 @@ impl Lane {
         !self.touched.swap(true, Ordering::AcqRel)
     }
 
-    /// Takes a reader in; the number of its seat.
-    pub(super) fn enter(&self, place: Place, outlet: Arc<dyn Outlet>, second: u32) -> (usize, Arc<Rider>) {
-        let rider = Arc::new(Rider { outlet, out_at: Mutex::default(), out: Notify::new() });
+    /// Takes a reader in that is in no lane; the number of its seat.
+    pub(super) fn enter(&self, place: Place, rider: Arc<Rider>, second: u32) -> usize {
+        *rider.out_at() = None;
         let mut riders = self.riders();
-        let taken = Some(Taken { place, heard: second, rider: Arc::clone(&rider) });
-        let seat = match riders.free.pop() {
+        let taken = Some(Taken { place, heard: second, rider });
+        match riders.free.pop() {
             Some(seat) => {
                 riders.seats[seat] = taken;
                 seat
@@ -194,8 +198,7 @@ impl Lane {
                 riders.seats.push(taken);
                 riders.seats.len() - 1
             }
-        };
-        (seat, rider)
+        }
     }
 
     /// Where the reader on this seat is, if it is still there.

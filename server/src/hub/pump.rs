@@ -157,7 +157,8 @@ pub(super) fn ride(hub: &Hub, channels: &Arc<[ChannelName]>, presence: bool, pla
             lane
         }
     };
-    let (seat, rider) = lane.enter(place, Arc::clone(&way.outlet), lanes.second());
+    let rider = Arc::clone(&way.rider);
+    let seat = lane.enter(place, Arc::clone(&rider), lanes.second());
     drop(all);
     // The lane is watched: what is dispatched from here on touches it by itself.
     if hub.head() > place.at || (presence && !hub.0.attendance.is_known(place.seen)) {
@@ -314,7 +315,7 @@ mod tests {
                 for is_pushed in [false, true] {
                     let channel: ChannelName = "a".parse().unwrap();
                     let mut reader = hub.subscribe(vec![channel.clone()], Start::Now).await.unwrap();
-                    let way = Way { outlet: Arc::new(Once(then)), form: &Plain };
+                    let way = Way::new(Arc::new(Once(then)), &Plain);
                     let (body, from) = (Body::Text("x".into()), from.clone());
                     let draft = Draft { channel, from, body, key: None, expected: None };
                     let publish = async {
@@ -332,7 +333,7 @@ mod tests {
                         timeout(Duration::from_secs(20), async { tokio::join!(reader.one_push(&way), publish) }).await;
                     until_empty(&hub).await;
                     // Whoever gives up waiting leaves by itself.
-                    let stays = Way { outlet: Arc::new(Once(Then::Stays)), form: &Plain };
+                    let stays = Way::new(Arc::new(Once(Then::Stays)), &Plain);
                     let _ = timeout(Duration::from_secs(1), reader.one_push(&stays)).await;
                     let _ = timeout(Duration::from_secs(1), reader.next(&stays)).await;
                     assert!(!hub.0.lanes.lanes().is_empty());

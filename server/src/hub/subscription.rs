@@ -5,7 +5,7 @@ use super::{
     presence::Lease,
     pump::{Seat, ride},
 };
-use crate::engine::{ReadError, Stored};
+use crate::engine::{ReadError, Resolved, Stored};
 use app::wire::{ChannelName, Id, Missed, Presence, Sender, Typing};
 use std::sync::Arc;
 
@@ -54,6 +54,8 @@ pub struct Subscription {
 }
 
 enum State {
+    /// It neither reads nor waits to be written to.
+    Resting(Place),
     Behind(Box<CatchUp>),
     UpToDate(Seat),
 }
@@ -106,9 +108,15 @@ impl Subscription {
         !self.channels.is_empty()
     }
 
+    /// Whether it listens to this channel and no other.
+    pub fn is_of(&self, channel: &ChannelName) -> bool {
+        *self.channels == *std::slice::from_ref(channel)
+    }
+
     /// Where the reader is: everything up to here was handed out, or pushed.
     pub fn cursor(&self) -> Id {
         let place = match &self.state {
+            State::Resting(place) => *place,
             State::Behind(behind) => behind.place(),
             State::UpToDate(seat) => seat.place(),
         };
@@ -118,16 +126,34 @@ impl Subscription {
     /// Leaves the lane, if it is in one.
     fn leave(&mut self) -> Place {
         let place = match &self.state {
+            State::Resting(place) => return *place,
             State::Behind(behind) => return behind.place(),
             State::UpToDate(seat) => seat.leave(),
         };
-        self.fall_behind(place);
+        self.state = State::Resting(place);
         place
     }
 
-    fn fall_behind(&mut self, place: Place) {
-        let behind = CatchUp::from(self.hub.clone(), Arc::clone(&self.channels), place, self.announced);
-        self.state = State::Behind(Box::new(behind));
+    /// Reads from where the reader is.
+    fn behind(&mut self) -> &mut CatchUp {
+        let place = self.leave();
+        if !matches!(self.state, State::Behind(_)) {
+            let behind = CatchUp::from(self.hub.clone(), Arc::clone(&self.channels), place, self.announced);
+            self.state = State::Behind(Box::new(behind));
+        }
+        match &mut self.state {
+            State::Behind(behind) => behind,
+            State::Resting(_) | State::UpToDate(_) => unreachable!("it was made to read"),
+        }
+    }
+
+    /// Goes on after a cursor, as if it had just been opened there; `false`, and nothing is done, if it is not one of
+    /// this log.
+    pub fn go_on_after(&mut self, id: Id) -> bool {
+        let Resolved::At(at) = self.hub.0.engine.lineage().resolve(id, self.hub.head()) else { return false };
+        self.leave();
+        self.state = State::Resting(Place { at, seen: None });
+        true
     }
 
     /// Replaces the set of channels. New ones begin after the cursor this returns; what the old ones have up
@@ -138,7 +164,7 @@ impl Subscription {
         if let Some(lease) = &mut self.lease {
             lease.replace(Arc::clone(&self.channels));
         }
-        self.fall_behind(Place { seen: None, ..place });
+        self.state = State::Resting(Place { seen: None, ..place });
         self.hub.cursor(place.at)
     }
 
@@ -150,23 +176,23 @@ impl Subscription {
     /// The store cannot be read, or the server stops.
     pub async fn next(&mut self, way: &Way) -> Result<Vec<Delivery>, Ended> {
         loop {
-            match &mut self.state {
-                State::UpToDate(seat) => {
-                    let place = seat.put_out().await;
-                    self.fall_behind(place);
-                    return Ok(Vec::new());
-                }
-                State::Behind(_) if self.hub.is_closing() => return Err(Ended::Closed),
-                State::Behind(behind) => {
-                    // In a box: a reader that is up to date keeps no room for reading.
-                    let ready = Box::pin(behind.next(self.presence)).await?;
-                    if !ready.is_empty() {
-                        return Ok(ready);
-                    }
-                    let place = behind.place();
-                    self.ride(place, way)?;
-                }
+            if let State::UpToDate(seat) = &mut self.state {
+                let place = seat.put_out().await;
+                self.state = State::Resting(place);
+                return Ok(Vec::new());
             }
+            if self.hub.is_closing() {
+                return Err(Ended::Closed);
+            }
+            let presence = self.presence;
+            let behind = self.behind();
+            // In a box: a reader that is up to date keeps no room for reading.
+            let ready = Box::pin(behind.next(presence)).await?;
+            if !ready.is_empty() {
+                return Ok(ready);
+            }
+            let place = behind.place();
+            self.ride(place, way)?;
         }
     }
 
@@ -187,7 +213,7 @@ impl Subscription {
         if let State::UpToDate(seat) = &self.state {
             seat.put_out().await;
         }
-        self.fall_behind(place);
+        self.state = State::Resting(place);
         Ok(())
     }
 
@@ -196,11 +222,7 @@ impl Subscription {
     /// # Errors
     /// The store cannot be read.
     pub async fn ready(&mut self, limit: usize, bytes: usize) -> Result<Vec<Delivery>, ReadError> {
-        self.leave();
-        match &mut self.state {
-            State::Behind(behind) => behind.ready(limit, bytes).await,
-            State::UpToDate(_) => Ok(Vec::new()),
-        }
+        self.behind().ready(limit, bytes).await
     }
 
     /// Whether a message is left between the cursor and the head.
@@ -208,9 +230,6 @@ impl Subscription {
     /// # Errors
     /// The store cannot be read.
     pub async fn has_more(&mut self) -> Result<bool, ReadError> {
-        match &mut self.state {
-            State::Behind(behind) => behind.has_more().await,
-            State::UpToDate(_) => Ok(false),
-        }
+        self.behind().has_more().await
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     limits::ANSWER_BYTES,
     session::Refusal,
 };
-use app::wire::{ErrorBody, ErrorDetail, Frame, Id, Missed};
+use app::wire::{ChannelName, ErrorBody, ErrorDetail, Frame, Id, Missed};
 use axum::{http::StatusCode, response::Response};
 use bytes::{BufMut, Bytes, BytesMut};
 use std::{
@@ -49,12 +49,20 @@ impl Answer {
     }
 }
 
-/// One question.
+/// One question, and those that go on where its answer ended.
 pub struct Poll {
     subscription: Subscription,
     /// Messages of the answer.
     limit: usize,
     answer: Answer,
+    /// Where it waits, once it has waited.
+    place: Option<Place>,
+}
+
+/// Where a poll waits for its answer.
+struct Place {
+    slot: Arc<Slot>,
+    way: Way,
 }
 
 impl Poll {
@@ -65,9 +73,19 @@ impl Poll {
     pub async fn ask(subscription: Subscription, limit: usize) -> Result<Self, ReadError> {
         let cursor = subscription.cursor();
         let answer = Answer { messages: Vec::new(), cursor, more: false, missed: Vec::new() };
-        let mut this = Self { subscription, limit, answer };
+        let mut this = Self { subscription, limit, answer, place: None };
         this.gather().await?;
         Ok(this)
+    }
+
+    /// Asks for what comes after `last`, without a look at whether there is anything: it is pushed, if the poll is put off.
+    /// `false` if it has to be asked anew: for another channel, for another number of messages, or of another log.
+    pub fn ask_again(&mut self, channel: &ChannelName, last: Id, limit: usize) -> bool {
+        if self.limit != limit || !self.subscription.is_of(channel) || !self.subscription.go_on_after(last) {
+            return false;
+        }
+        self.answer = Answer { messages: Vec::new(), cursor: last, more: false, missed: Vec::new() };
+        true
     }
 
     /// Whether there is nothing.
@@ -82,32 +100,47 @@ impl Poll {
 
     /// Puts the answer off until there is something, at most so long. All who wait at the same place get the same bytes,
     /// each past hyper and without waking its task.
-    pub fn wait(self, response: &mut Response, hub: Hub, wait: Duration) {
+    pub fn wait(mut self, response: &mut Response, hub: Hub, wait: Duration) {
         Takeover::answer(response, move |line| async move { self.hold(line, &mut Alarm::default(), &hub, wait).await });
     }
 
     /// Answers on this line when there is something, at the latest after so long; gives it back for the next request.
-    pub async fn hold(self, line: Line, alarm: &mut Alarm, hub: &Hub, wait: Duration) -> Option<Line> {
-        self.answer_on(line, alarm, hub, Instant::now() + wait).await.ok().flatten()
+    pub async fn hold(&mut self, line: Line, alarm: &mut Alarm, hub: &Hub, wait: Duration) -> Option<Line> {
+        let place = self.place_on(&line);
+        let over = Instant::now() + wait;
+        let line = self.answer_on(line, &place, alarm, hub, over).await.ok().flatten();
+        self.place = Some(place);
+        line
     }
 
-    async fn answer_on(
-        mut self,
-        mut line: Line,
-        alarm: &mut Alarm,
-        hub: &Hub,
-        until: Instant,
-    ) -> Result<Option<Line>, Gone> {
+    /// Where to wait: where it waited before, if the answer goes the same way.
+    fn place_on(&mut self, line: &Line) -> Place {
+        let more = !line.received.is_empty() || line.head.closes;
+        let state = Answered { said: false, more };
+        if let Some(place) = self.place.take_if(|place| place.slot.is_on(line)) {
+            *place.slot.state() = state;
+            return place;
+        }
         let slot = Arc::new(Slot {
             limit: self.limit,
             pipe: Arc::clone(&line.pipe),
             head: line.head.clone(),
-            state: Mutex::new(Answered { said: false, more: !line.received.is_empty() || line.head.closes }),
+            state: Mutex::new(state),
         });
-        let way = Way { outlet: Arc::clone(&slot) as _, form: &Json };
+        Place { way: Way::new(Arc::clone(&slot) as _, &Json), slot }
+    }
+
+    async fn answer_on(
+        &mut self,
+        mut line: Line,
+        Place { slot, way }: &Place,
+        alarm: &mut Alarm,
+        hub: &Hub,
+        until: Instant,
+    ) -> Result<Option<Line>, Gone> {
         let mut over = pin!(alarm.at(until));
         // Over when the server stops, the time is over, or the next request is there.
-        while self.one_push(&way, &slot, &mut line, over.as_mut()).await? && !slot.has_said() {
+        while self.one_push(way, slot, &mut line, over.as_mut()).await? && !slot.has_said() {
             // What was to be pushed was more than was asked for.
             match self.gather().await {
                 Ok(()) if self.is_empty() => {}
@@ -119,7 +152,7 @@ impl Poll {
             }
         }
         if !slot.has_said() {
-            slot.say(&slot.head, &self.to_json(), hub.return_after());
+            slot.say(|head, pipe| head.put(pipe, &self.to_json(), hub.return_after()));
         }
         line.pipe.drain().await?;
         if line.head.closes {
@@ -158,7 +191,7 @@ impl Poll {
     }
 
     async fn gather(&mut self) -> Result<(), ReadError> {
-        let Self { subscription, limit, answer } = self;
+        let Self { subscription, limit, answer, .. } = self;
         let mut room = ANSWER_BYTES;
         while answer.messages.len() < *limit && room > 0 {
             let ready = subscription.ready(*limit - answer.messages.len(), room).await?;
@@ -204,6 +237,11 @@ impl Slot {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether it is for answers with this head on this line.
+    fn is_on(&self, line: &Line) -> bool {
+        Arc::ptr_eq(&self.pipe, &line.pipe) && self.head == line.head
+    }
+
     fn has_said(&self) -> bool {
         self.state().said
     }
@@ -215,11 +253,11 @@ impl Slot {
         state.said
     }
 
-    /// Answers, unless that was done; whether who waits has to be woken.
-    fn say(&self, head: &Head, body: &Bytes, retry_after: Option<Duration>) -> bool {
+    /// Answers, unless that was done: `put` says whether all of it was written. Whether who waits has to be woken.
+    fn say(&self, put: impl FnOnce(&Head, &Pipe) -> bool) -> bool {
         let mut state = self.state();
         if !std::mem::replace(&mut state.said, true) {
-            state.more |= !head.put(&self.pipe, body, retry_after);
+            state.more |= !put(&self.head, &self.pipe);
         }
         state.more
     }
@@ -231,7 +269,7 @@ impl Slot {
         let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = ErrorBody { error: ErrorDetail { code, message, last } };
         let body = serde_json::to_vec(&body).expect("an error is JSON");
-        self.say(&self.head.failed(status), &body.into(), None);
+        self.say(|head, pipe| head.failed(status).put(pipe, &body.into(), None));
     }
 }
 
@@ -241,7 +279,7 @@ impl Outlet for Slot {
         if chunk.messages > self.limit {
             return Then::Leaves;
         }
-        if self.say(&self.head, &chunk.bytes, None) { Then::Leaves } else { Then::Ends }
+        if self.say(|head, pipe| head.put_shared(pipe, &chunk.bytes)) { Then::Leaves } else { Then::Ends }
     }
 
     fn beat(&self, _: &Bytes) -> Then {

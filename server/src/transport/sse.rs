@@ -51,7 +51,7 @@ impl Reader {
         let mut opening = BytesMut::from(format!("retry: {}\n", retry_ms()).as_str());
         frame(&mut opening, &Frame::Cursor { cursor: self.subscription.cursor() });
         self.pipe.put(opening.freeze());
-        let way = Way { outlet: Arc::clone(&self.pipe) as _, form: form(self.format) };
+        let way = Way::new(Arc::clone(&self.pipe) as _, form(self.format));
         loop {
             // Nothing may wait to be written when the reader goes into its lane.
             self.pipe.drain().await?;

@@ -45,7 +45,7 @@ impl Line {
 }
 
 /// The head of an answer (RFC 9112, sections 4 and 5), but for what is known only when it is sent.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
     status: StatusCode,
     fields: Bytes,
@@ -97,13 +97,21 @@ impl Head {
 
     /// Writes what fits now of an answer, and keeps the rest; whether nothing is left.
     pub(super) fn put(&self, pipe: &Pipe, body: &Bytes, retry_after: Option<Duration>) -> bool {
-        let (head, rest) = self.with(body, retry_after);
-        let mut whole = pipe.put(head);
-        // Also behind a head that was not taken whole: it is kept.
-        if !rest.is_empty() {
-            whole &= pipe.put(rest);
+        put_both(pipe, self.with(body, retry_after))
+    }
+
+    /// The same for a body that many get, one after the other: it is put together with its head once.
+    pub(super) fn put_shared(&self, pipe: &Pipe, body: &Bytes) -> bool {
+        thread_local! {
+            static SHARED: RefCell<Option<Shared>> = const { RefCell::new(None) };
         }
-        whole
+        let second = second();
+        let both = SHARED.with_borrow_mut(|shared| {
+            let known = shared.take().filter(|shared| shared.second == second && shared.is_of(self, body));
+            let both = || Shared { second, head: self.clone(), body: body.clone(), both: self.with(body, None) };
+            shared.insert(known.unwrap_or_else(both)).both.clone()
+        });
+        put_both(pipe, both)
     }
 
     /// Of a stream, which ends with its connection or tells its own end.
@@ -144,12 +152,44 @@ impl Head {
     }
 }
 
+/// An answer that many get: they have it in common as long as the date is the same.
+struct Shared {
+    second: u64,
+    head: Head,
+    body: Bytes,
+    both: (Bytes, Bytes),
+}
+
+impl Shared {
+    fn is_of(&self, head: &Head, body: &Bytes) -> bool {
+        // Both are kept, so nothing else can lie in their place.
+        let is_same = |one: &Bytes, other: &Bytes| one.as_ptr() == other.as_ptr() && one.len() == other.len();
+        is_same(&self.body, body)
+            && is_same(&self.head.fields, &head.fields)
+            && (self.head.status, self.head.closes) == (head.status, head.closes)
+    }
+}
+
+fn put_both(pipe: &Pipe, (head, rest): (Bytes, Bytes)) -> bool {
+    let mut whole = pipe.put(head);
+    // Also behind a head that was not taken whole: it is kept.
+    if !rest.is_empty() {
+        whole &= pipe.put(rest);
+    }
+    whole
+}
+
+/// Whole seconds since 1970.
+fn second() -> u64 {
+    u64::try_from(clock::now().0 / 1000).unwrap_or_default()
+}
+
 /// Appends the field that says when (RFC 9110, section 6.6.1). It says the same for a second.
 fn put_date(out: &mut BytesMut) {
     thread_local! {
         static DATE: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
     }
-    let now = u64::try_from(clock::now().0 / 1000).unwrap_or_default();
+    let now = second();
     DATE.with_borrow_mut(|(second, field)| {
         if *second != now || field.is_empty() {
             let date = httpdate::HttpDate::from(UNIX_EPOCH + Duration::from_secs(now));

@@ -142,7 +142,7 @@ impl Connection {
 
     /// Serves until there is a reason to end.
     async fn run(&mut self) -> Result<Ending, Gone> {
-        let way = Way { outlet: Arc::clone(&self.pipe) as _, form: form(self.format) };
+        let way = Way::new(Arc::clone(&self.pipe) as _, form(self.format));
         loop {
             // Nothing may wait to be written when the reader goes into its lane. A write that does not move for a
             // minute fails by itself.

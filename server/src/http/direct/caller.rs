@@ -1,10 +1,11 @@
 use super::{
-    super::{App, HttpError, negotiate::Asked, peer::Peer, publish::PublishHeaders},
+    super::{App, HttpError, negotiate::Asked, params::LAST_EVENT_ID, peer::Peer, publish::PublishHeaders},
     Fields,
+    head::{Repeat, RequestLine},
 };
-use app::wire::{ChannelName, Sender};
-use axum::http::{Uri, header};
-use std::net::IpAddr;
+use app::wire::{ChannelName, Reading, Sender, Start};
+use axum::http::{Method, Uri, header};
+use std::{net::IpAddr, ops::Range};
 
 /// Who asks, as the fields say. Most clients send the same ones with each request of a connection: what they mean is
 /// found out once.
@@ -14,12 +15,21 @@ pub(super) struct Caller {
     pub(super) asked: Asked,
     /// No page asks, and this server is meant: so it was found once.
     pub(super) is_program: bool,
-    /// The path of the last request, and its channel.
-    last: Option<(String, ChannelName)>,
+    last: Option<Last>,
     /// What they say of a message.
     publish: Option<Result<PublishHeaders, HttpError>>,
     /// Who speaks under a name, or without one.
     speaker: Option<(Option<String>, Sender)>,
+}
+
+/// The last request.
+pub(super) struct Last {
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) channel: ChannelName,
+    reading: Reading,
+    /// Its head: a poll comes again with another cursor, a publish with another length of its body.
+    head: Option<Repeat>,
 }
 
 impl Caller {
@@ -31,16 +41,41 @@ impl Caller {
         Self { fields, asked, is_program, last: None, publish: None, speaker: None }
     }
 
-    /// The channel, if the last request was for the same path.
-    pub(super) fn channel_at(&self, path: &str) -> Option<ChannelName> {
-        self.last.as_ref().filter(|(known, _)| known == path).map(|(_, channel)| channel.clone())
+    /// The last request.
+    pub(super) fn last(&self) -> Option<&Last> {
+        self.last.as_ref()
     }
 
-    /// A request was for this.
-    pub(super) fn asks_at(&mut self, path: &str, channel: &ChannelName) {
-        if self.last.as_ref().is_none_or(|(known, _)| known != path) {
-            self.last = Some((path.to_owned(), channel.clone()));
+    /// The channel, if the last request was for the same path.
+    pub(super) fn channel_at(&self, path: &str) -> Option<ChannelName> {
+        self.last.as_ref().filter(|last| last.path == path).map(|last| last.channel.clone())
+    }
+
+    /// If the last request came again: what it asks for now, and where its body lies.
+    pub(super) fn again(&self, received: &[u8]) -> Option<(Reading, Range<usize>)> {
+        let Last { method, reading, head, .. } = self.last.as_ref()?;
+        let (other, begin) = head.as_ref()?.find(received, |byte| byte.is_ascii_alphanumeric() || byte == b'.')?;
+        let mut reading = reading.clone();
+        let mut length = 0;
+        if *method == Method::POST {
+            length = other.parse().ok()?;
+        } else {
+            reading.start = Some(Start::After(other.parse().ok()?));
         }
+        let end = begin.checked_add(length).filter(|end| *end <= received.len())?;
+        Some((reading, begin..end))
+    }
+
+    /// A request with these fields asks for this; `head` is all of its head.
+    pub(super) fn asks(&mut self, line: RequestLine, head: &[u8], channel: ChannelName, reading: Reading) {
+        let RequestLine { method, uri, end } = line;
+        let differs = if method == Method::POST {
+            self.fields.count(head.len() - end).map(|count| end + count.start..end + count.end)
+        } else {
+            cursor(&uri, &reading).filter(|_| !self.asked.headers.contains_key(LAST_EVENT_ID))
+        };
+        let head = differs.filter(|_| self.is_program).map(|differs| Repeat::new(head, differs));
+        self.last = Some(Last { method, path: uri.path().to_owned(), channel, reading, head });
     }
 
     /// What the fields say of a message.
@@ -58,4 +93,19 @@ impl Caller {
         });
         &self.speaker.insert(speaker).1
     }
+}
+
+/// Where the head of a poll has its cursor, if nothing of its query has to be decoded.
+fn cursor(uri: &Uri, reading: &Reading) -> Option<Range<usize>> {
+    let query = uri.query().filter(|query| !query.contains(['%', '+']))?;
+    let mut begin = "GET ".len() + uri.path().len() + "?".len();
+    for pair in query.split('&') {
+        if let Some(value) = pair.strip_prefix("after=") {
+            let is_it = value.parse().is_ok_and(|id| reading.start == Some(Start::After(id)));
+            let end = begin + pair.len();
+            return is_it.then(|| end - value.len()..end);
+        }
+        begin += pair.len() + "&".len();
+    }
+    None
 }

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use std::ops::Range;
 
 /// Fields of a head that is looked at here; browsers send about fifteen.
 const FIELDS: usize = 32;
@@ -39,10 +40,32 @@ impl RequestLine {
     }
 }
 
+/// Text that may come again with something else in one place.
+pub struct Repeat {
+    before: Box<[u8]>,
+    after: Box<[u8]>,
+}
+
+impl Repeat {
+    /// Of this text, and where it may differ.
+    pub fn new(text: &[u8], differs: Range<usize>) -> Self {
+        Self { before: text[..differs.start].into(), after: text[differs.end..].into() }
+    }
+
+    /// If what was received begins with the same: what stands in that one place, as far as it is made of such bytes, and
+    /// where the text ends.
+    pub fn find<'a>(&self, received: &'a [u8], may_be: impl Fn(u8) -> bool) -> Option<(&'a str, usize)> {
+        let rest = received.strip_prefix(&self.before[..])?;
+        let length = rest.iter().position(|byte| !may_be(*byte)).unwrap_or(rest.len());
+        let other = std::str::from_utf8(&rest[..length]).ok()?;
+        rest[length..].starts_with(&self.after).then_some((other, self.before.len() + length + self.after.len()))
+    }
+}
+
 /// The fields of a head (RFC 9112, section 5).
 pub struct Fields {
-    /// As they came, up to the number of bytes of the body, and what is behind it.
-    sent: (Bytes, Bytes),
+    /// As they came, but for the number of bytes of the body.
+    sent: Repeat,
     /// Whether there is such a number.
     counted: bool,
     /// As hyper would have them.
@@ -73,24 +96,19 @@ impl Fields {
             }
         }
         let counted = length.is_some();
-        let length = length.unwrap_or(end..end);
-        goes_on(&headers).then(|| Self {
-            sent: (sent.slice(..length.start), sent.slice(length.end..)),
-            counted,
-            headers,
-        })
+        let sent = Repeat::new(&sent, length.unwrap_or(end..end));
+        goes_on(&headers).then_some(Self { sent, counted, headers })
     }
 
     /// Whether these are the same fields, but for the number of bytes of the body: that number, and where it begins.
     pub fn are_in(&self, received: &[u8]) -> Option<(usize, usize)> {
-        let (before, after) = &self.sent;
-        let rest = received.strip_prefix(&before[..])?;
-        if !self.counted {
-            return Some((0, before.len()));
-        }
-        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let length = std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()?;
-        rest[digits..].starts_with(after).then_some((length, before.len() + digits + after.len()))
+        let (length, end) = self.sent.find(received, |byte| self.counted && byte.is_ascii_digit())?;
+        Some((if self.counted { length.parse().ok()? } else { 0 }, end))
+    }
+
+    /// Where the number of bytes of the body is, in fields that end there and are the same.
+    pub fn count(&self, end: usize) -> Option<Range<usize>> {
+        self.counted.then(|| self.sent.before.len()..end - self.sent.after.len())
     }
 }
 

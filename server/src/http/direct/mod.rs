@@ -17,11 +17,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::{Bytes, BytesMut};
-use caller::Caller;
+use caller::{Caller, Last};
 use head::{Fields, RequestLine};
 use percent_encoding::percent_decode_str;
 use std::{
     net::IpAddr,
+    ops::Range,
     pin::Pin,
     sync::{Arc, LazyLock},
     time::Duration,
@@ -48,6 +49,8 @@ pub(super) struct Direct {
     alarm: Alarm,
     /// Who asked last.
     caller: Option<Box<Caller>>,
+    /// The last poll that was put off: the next one likely goes on where it ended.
+    poll: Option<Box<Poll>>,
 }
 
 /// A request that is for here.
@@ -65,13 +68,13 @@ struct Request {
 enum Outcome {
     Created(Bytes),
     Polled(Bytes),
-    /// There is nothing yet.
-    Waits(Box<Poll>, Duration),
+    /// The poll is put off, for so long.
+    Waits(Duration),
 }
 
 impl Direct {
     pub(super) fn new(app: App, pipe: Arc<Pipe>, address: IpAddr) -> Self {
-        Self { app, pipe, address, alarm: Alarm::default(), caller: None }
+        Self { app, pipe, address, alarm: Alarm::default(), caller: None, poll: None }
     }
 
     /// Answers publishes and polls, until something else comes.
@@ -103,42 +106,56 @@ impl Direct {
 
     /// Reads a request, and what lies behind it; `None` if it is not plainly one that is for here.
     fn read(&mut self, received: &Bytes) -> Option<(Request, Bytes)> {
+        let again = self.caller.as_ref().and_then(|caller| caller.again(received));
+        let (reading, body, origin) = match again {
+            Some((reading, body)) => (reading, body, None),
+            None => self.read_anew(received)?,
+        };
+        let caller = self.caller.as_ref()?;
+        let Last { method, path, channel, .. } = caller.last()?;
+        let logged = self.app.log.request(method, path, caller.asked.peer);
+        let rest = received.slice(body.end..);
+        let body = (*method == Method::POST).then(|| received.slice(body));
+        Some((Request { channel: channel.clone(), reading, body, origin, logged }, rest))
+    }
+
+    /// Reads a request that is not the last one again: what it asks for, where its body lies, and whose pages may read
+    /// the answer.
+    fn read_anew(&mut self, received: &Bytes) -> Option<(Reading, Range<usize>, Option<HeaderValue>)> {
         let Self { app, address, caller, .. } = self;
-        let RequestLine { method, uri, end } = RequestLine::read(received)?;
-        let path = uri.path();
-        let received = received.slice(end..);
-        let known = caller.as_ref().and_then(|caller| Some((caller, caller.fields.are_in(&received)?)));
+        let line = RequestLine::read(received)?;
+        let RequestLine { method, uri, end: begin } = &line;
+        let sent = &received[*begin..];
+        let known = caller.as_ref().and_then(|caller| Some((caller, caller.fields.are_in(sent)?)));
         let mut fresh = None;
-        let (headers, accepts, (length, begin)) = match known {
+        let (headers, accepts, (length, end)) = match known {
             Some((caller, body)) => (&caller.asked.headers, caller.asked.answer, body),
             None => {
-                let fresh = fresh.insert(Fields::read(&received)?);
-                (&fresh.headers, accepted(&fresh.headers), fresh.are_in(&received)?)
+                let fresh = fresh.insert(Fields::read(sent)?);
+                (&fresh.headers, accepted(&fresh.headers), fresh.are_in(sent)?)
             }
         };
-        let end = begin.checked_add(length).filter(|end| *end <= received.len())?;
-        let channel = match known.and_then(|(caller, _)| caller.channel_at(path)) {
+        let body = begin + end;
+        let body = body..body.checked_add(length).filter(|end| *end <= received.len())?;
+        let channel = match known.and_then(|(caller, _)| caller.channel_at(uri.path())) {
             Some(channel) => channel,
-            None => channel_of(app, path)?,
+            None => channel_of(app, uri.path())?,
         };
-        let reading = reading(&uri, headers).ok()?;
-        let body = match method {
-            Method::POST => Some(received.slice(begin..end)),
-            // Errors of a request that accepts pages are pages.
-            _ if length == 0 && accepts != Answer::Html && reading.answer.unwrap_or(accepts) == Answer::Json => None,
-            _ => return None,
-        };
+        let reading = reading(uri, headers).ok()?;
+        // Errors of a request that accepts pages are pages.
+        let is_poll = body.is_empty() && accepts != Answer::Html && reading.answer.unwrap_or(accepts) == Answer::Json;
+        if *method != Method::POST && !is_poll {
+            return None;
+        }
         let origin = match known {
             Some((caller, _)) if caller.is_program => None,
-            _ => app.origins.check(&method, &uri, headers, false).ok()?,
+            _ => app.origins.check(method, uri, headers, false).ok()?,
         };
         if let Some(fields) = fresh {
             *caller = Some(Box::new(Caller::new(fields, app, *address)));
         }
-        let caller = caller.as_mut()?;
-        caller.asks_at(path, &channel);
-        let logged = app.log.request(&method, path, caller.asked.peer);
-        Some((Request { channel, reading, body, origin, logged }, received.slice(end..)))
+        caller.as_mut()?.asks(line, &received[..body.start], channel, reading.clone());
+        Some((reading, body, origin))
     }
 
     /// Answers; gives back what lies behind the request, unless the connection ends.
@@ -156,7 +173,7 @@ impl Direct {
                 retry_after = self.app.hub.return_after();
                 (head(&POLLED, origin, channel::polled), body)
             }
-            Ok(Outcome::Waits(poll, wait)) => {
+            Ok(Outcome::Waits(wait)) => {
                 let farewell = logged.map(|logged| logged.taken(StatusCode::OK)).unwrap_or_default();
                 let line = Line {
                     pipe: Arc::clone(&self.pipe),
@@ -164,6 +181,7 @@ impl Direct {
                     head: head(&POLLED, origin, channel::polled).closing(closes),
                     farewell: farewell.on(&self.pipe),
                 };
+                let poll = self.poll.as_mut().expect("there is a poll to be put off");
                 let line = Box::pin(poll.hold(line, &mut self.alarm, &self.app.hub, wait)).await?;
                 return Some(line.received.freeze());
             }
@@ -190,9 +208,17 @@ impl Direct {
     async fn poll(&mut self, channel: ChannelName, mut reading: Reading) -> Result<Outcome, HttpError> {
         let caller = self.caller.as_mut().expect(ASKED);
         let from = caller.sender(&self.app, reading.from.take());
+        if let Some(poll) = &mut self.poll
+            && channel::ask_again(&self.app, from, poll, &channel, &reading)
+        {
+            return Ok(Outcome::Waits(reading.wait));
+        }
         Ok(match channel::ask(&self.app, from, vec![channel], &reading).await? {
             channel::Asking::Answered(body) => Outcome::Polled(body),
-            channel::Asking::Waits(poll) => Outcome::Waits(Box::new(poll), reading.wait),
+            channel::Asking::Waits(poll) => {
+                self.poll = Some(Box::new(poll));
+                Outcome::Waits(reading.wait)
+            }
         })
     }
 }

@@ -88,7 +88,7 @@ impl Reader {
     /// Until the store fails, or it has had enough.
     async fn follow(&mut self, mut subscription: Subscription) {
         let inbox = Arc::new(Inbox::new(self.dice.fork()));
-        let way = Way { outlet: Arc::clone(&inbox) as _, form: &Lines };
+        let way = Way::new(Arc::clone(&inbox) as _, &Lines);
         while !self.is_done() && !self.dice.one_in(25) {
             let patience = Duration::from_millis(if self.dice.one_in(3) { self.dice.up_to(300) } else { 60_000 });
             let next = tokio::select! {
