@@ -10,14 +10,15 @@ use crate::{
 };
 use app::wire::{ChannelName, Id};
 use bytes::{Bytes, BytesMut};
+use futures::task::AtomicWaker;
 use std::{
     hash::{Hash, Hasher},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    task::{Context, Poll},
 };
-use tokio::sync::Notify;
 
 /// Seconds after which a reader that heard nothing gets a heartbeat.
 const QUIET: u32 = HEARTBEAT.as_secs() as u32;
@@ -75,7 +76,7 @@ pub struct Way {
 impl Way {
     /// To this outlet, in this form.
     pub fn new(outlet: Arc<dyn Outlet>, form: &'static dyn Form) -> Self {
-        Self { form, rider: Arc::new(Rider { outlet, out_at: Mutex::default(), out: Notify::new() }) }
+        Self { form, rider: Arc::new(Rider { outlet, out_at: Mutex::default(), out: AtomicWaker::new() }) }
     }
 }
 
@@ -146,7 +147,8 @@ pub(super) struct Rider {
     outlet: Arc<dyn Outlet>,
     /// Where it was put out, since it came into a lane last.
     out_at: Mutex<Option<Place>>,
-    out: Notify,
+    /// Who waits for that: one task at most.
+    out: AtomicWaker,
 }
 
 /// Once through the readers, up to where the log ended when it began: all get the same bytes.
@@ -311,7 +313,7 @@ impl Riders {
         if let Some(Taken { place, rider, .. }) = self.vacate(seat) {
             *rider.out_at() = Some(place);
             if then == Then::Leaves {
-                rider.out.notify_one();
+                rider.out.wake();
             }
         }
     }
@@ -389,12 +391,9 @@ impl Rider {
     }
 
     /// Resolves when it was put out.
-    pub(super) async fn put_out(&self) -> Place {
-        loop {
-            if let Some(place) = self.exit() {
-                return place;
-            }
-            self.out.notified().await;
-        }
+    pub(super) fn poll_put_out(&self, cx: &mut Context<'_>) -> Poll<Place> {
+        // Before the look: whoever puts it out after that wakes this task.
+        self.out.register(cx.waker());
+        self.exit().map_or(Poll::Pending, Poll::Ready)
     }
 }

@@ -13,6 +13,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 use tokio::{
@@ -184,8 +185,8 @@ impl Seat {
     }
 
     /// Resolves when the reader was put out: it does not keep up, or the server stops.
-    pub(super) async fn put_out(&self) -> Place {
-        self.rider.put_out().await
+    pub(super) fn poll_put_out(&self, cx: &mut Context<'_>) -> Poll<Place> {
+        self.rider.poll_put_out(cx)
     }
 
     /// Leaves; where the reader was.
@@ -258,7 +259,7 @@ async fn beat(hub: Hub, shard: usize) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Chunk, Delivery, Form, Outlet, Start, Then};
+    use super::super::{Chunk, Delivery, Form, Outlet, Start, Subscription, Then};
     use super::*;
     use crate::engine::{Draft, Engine, Options, memory::Memory};
     use app::wire::{Body, Id, Kind, Sender};
@@ -293,6 +294,12 @@ mod tests {
         fn beat(&self, _: Id) -> Bytes {
             Bytes::from_static(b"x")
         }
+    }
+
+    /// Waits for one push.
+    async fn put_out(reader: &mut Subscription, way: &Way) {
+        reader.wait(way).unwrap();
+        std::future::poll_fn(|cx| reader.poll_put_out(cx)).await;
     }
 
     async fn until_empty(hub: &Hub) {
@@ -330,11 +337,12 @@ mod tests {
                     };
                     // A reader that ends is not woken; a heartbeat comes after fifteen seconds.
                     let _ =
-                        timeout(Duration::from_secs(20), async { tokio::join!(reader.one_push(&way), publish) }).await;
+                        timeout(Duration::from_secs(20), async { tokio::join!(put_out(&mut reader, &way), publish) })
+                            .await;
                     until_empty(&hub).await;
                     // Whoever gives up waiting leaves by itself.
                     let stays = Way::new(Arc::new(Once(Then::Stays)), &Plain);
-                    let _ = timeout(Duration::from_secs(1), reader.one_push(&stays)).await;
+                    let _ = timeout(Duration::from_secs(1), put_out(&mut reader, &stays)).await;
                     let _ = timeout(Duration::from_secs(1), reader.next(&stays)).await;
                     assert!(!hub.0.lanes.lanes().is_empty());
                     reader.replace(vec!["b".parse().unwrap()]);

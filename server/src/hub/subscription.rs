@@ -7,7 +7,11 @@ use super::{
 };
 use crate::engine::{ReadError, Resolved, Stored};
 use app::wire::{ChannelName, Id, Missed, Presence, Sender, Typing};
-use std::sync::Arc;
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 /// What a subscription hands out.
 #[derive(Clone, Debug)]
@@ -177,7 +181,7 @@ impl Subscription {
     pub async fn next(&mut self, way: &Way) -> Result<Vec<Delivery>, Ended> {
         loop {
             if let State::UpToDate(seat) = &mut self.state {
-                let place = seat.put_out().await;
+                let place = poll_fn(|cx| seat.poll_put_out(cx)).await;
                 self.state = State::Resting(place);
                 return Ok(Vec::new());
             }
@@ -202,19 +206,21 @@ impl Subscription {
         Ok(())
     }
 
-    /// Waits for one push, for who wants no more than that, and leaves the reader where it was: if what was pushed does
-    /// not serve, it is read again.
+    /// From here on what comes is pushed on `way`, as if everything before it was handed out.
     ///
     /// # Errors
     /// The server stops.
-    pub async fn one_push(&mut self, way: &Way) -> Result<(), Ended> {
+    pub fn wait(&mut self, way: &Way) -> Result<(), Ended> {
         let place = self.leave();
-        self.ride(place, way)?;
-        if let State::UpToDate(seat) = &self.state {
-            seat.put_out().await;
+        self.ride(place, way)
+    }
+
+    /// Resolves when nothing is pushed any more.
+    pub fn poll_put_out(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &self.state {
+            State::UpToDate(seat) => seat.poll_put_out(cx).map(drop),
+            State::Resting(_) | State::Behind(_) => Poll::Ready(()),
         }
-        self.state = State::Resting(place);
-        Ok(())
     }
 
     /// What can be handed out now, without waiting for anything new.

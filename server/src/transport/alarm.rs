@@ -1,29 +1,51 @@
-use std::pin::Pin;
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// A timer for what is waited for often and seldom comes to its end: set anew for later, it costs nothing until it
-/// would have rung before.
-pub struct Alarm(Pin<Box<Sleep>>);
+/// A timer for what one task waits for often, and seldom to its end: set anew for later, it costs nothing until it would
+/// have rung before.
+pub struct Alarm {
+    sleep: Pin<Box<Sleep>>,
+    /// The task is woken when it rings.
+    is_set: bool,
+}
 
 impl Default for Alarm {
     fn default() -> Self {
-        Self(Box::pin(sleep_until(Instant::now())))
+        Self { sleep: Box::pin(sleep_until(Instant::now())), is_set: false }
     }
 }
 
 impl Alarm {
     /// Resolves at this time.
     pub async fn at(&mut self, until: Instant) {
-        if self.0.deadline() > until {
-            self.0.as_mut().reset(until);
+        poll_fn(|cx| self.poll_at(until, cx)).await;
+    }
+
+    /// The same, to be polled by the one task it wakes.
+    pub fn poll_at(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        if self.sleep.deadline() > until {
+            self.set(until);
         }
         loop {
-            self.0.as_mut().await;
-            if self.0.deadline() >= until {
-                return;
+            if self.is_set && !self.sleep.is_elapsed() {
+                return Poll::Pending;
             }
-            self.0.as_mut().reset(until);
+            self.is_set = true;
+            ready!(self.sleep.as_mut().poll(cx));
+            if self.sleep.deadline() >= until {
+                return Poll::Ready(());
+            }
+            self.set(until);
         }
+    }
+
+    fn set(&mut self, until: Instant) {
+        self.sleep.as_mut().reset(until);
+        self.is_set = false;
     }
 }
 

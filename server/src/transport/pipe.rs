@@ -163,9 +163,13 @@ impl Pipe {
 
     /// Resolves when there may be something to read.
     pub(super) async fn readable(&self) -> Result<(), Gone> {
-        // There is one who reads, so this is enough; and it takes the place of hyper's waker, which would keep the memory
-        // of hyper's task.
-        poll_fn(|cx| self.stream.poll_read_ready(cx)).await.map_err(|_| Gone)
+        poll_fn(|cx| self.poll_readable(cx)).await
+    }
+
+    /// The same. There is one who reads, so one waker is enough; and it takes the place of hyper's, which would keep the
+    /// memory of hyper's task.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
+        self.stream.poll_read_ready(cx).map_err(|_| Gone)
     }
 
     /// Resolves when the peer is gone; whatever it says is passed over.

@@ -11,8 +11,9 @@ use app::wire::{ChannelName, ErrorBody, ErrorDetail, Frame, Id, Missed};
 use axum::{http::StatusCode, response::Response};
 use bytes::{BufMut, Bytes, BytesMut};
 use std::{
-    pin::{Pin, pin},
+    future::poll_fn,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{self, Context},
     time::Duration,
 };
 use tokio::time::Instant;
@@ -101,16 +102,21 @@ impl Poll {
     /// Puts the answer off until there is something, at most so long. All who wait at the same place get the same bytes,
     /// each past hyper and without waking its task.
     pub fn wait(mut self, response: &mut Response, hub: Hub, wait: Duration) {
-        Takeover::answer(response, move |line| async move { self.hold(line, &mut Alarm::default(), &hub, wait).await });
+        Takeover::answer(response, move |mut line| async move {
+            self.hold(&mut line, &mut Alarm::default(), &hub, wait).await.then_some(line)
+        });
     }
 
-    /// Answers on this line when there is something, at the latest after so long; gives it back for the next request.
-    pub async fn hold(&mut self, line: Line, alarm: &mut Alarm, hub: &Hub, wait: Duration) -> Option<Line> {
-        let place = self.place_on(&line);
+    /// Answers on this line when there is something, at the latest after so long; whether the line goes on.
+    pub async fn hold(&mut self, line: &mut Line, alarm: &mut Alarm, hub: &Hub, wait: Duration) -> bool {
+        let place = self.place_on(line);
         let over = Instant::now() + wait;
-        let line = self.answer_on(line, &place, alarm, hub, over).await.ok().flatten();
+        let answered = self.answer_on(line, &place, alarm, hub, over).await;
         self.place = Some(place);
-        line
+        if line.head.closes {
+            let _ = line.pipe.shut_down();
+        }
+        answered.is_ok() && !line.head.closes
     }
 
     /// Where to wait: where it waited before, if the answer goes the same way.
@@ -132,17 +138,19 @@ impl Poll {
 
     async fn answer_on(
         &mut self,
-        mut line: Line,
+        line: &mut Line,
         Place { slot, way }: &Place,
         alarm: &mut Alarm,
         hub: &Hub,
-        until: Instant,
-    ) -> Result<Option<Line>, Gone> {
-        let mut over = pin!(alarm.at(until));
+        over: Instant,
+    ) -> Result<(), Gone> {
         // Over when the server stops, the time is over, or the next request is there.
-        while self.one_push(way, slot, &mut line, over.as_mut()).await? && !slot.has_said() {
-            // What was to be pushed was more than was asked for.
-            match self.gather().await {
+        while self.subscription.wait(way).is_ok()
+            && poll_fn(|cx| self.poll_pushed(cx, slot, line, alarm, over)).await?
+            && !slot.has_said()
+        {
+            // What was to be pushed was more than was asked for. In a box: this is seldom, and there are many who wait.
+            match Box::pin(self.gather_again()).await {
                 Ok(()) if self.is_empty() => {}
                 Ok(()) => break,
                 Err(error) => {
@@ -154,40 +162,38 @@ impl Poll {
         if !slot.has_said() {
             slot.say(|head, pipe| head.put(pipe, &self.to_json(), hub.return_after()));
         }
-        line.pipe.drain().await?;
-        if line.head.closes {
-            let _ = line.pipe.shut_down();
-            return Ok(None);
-        }
-        Ok(Some(line))
+        line.pipe.drain().await
     }
 
     /// Waits for a push after which there is something to do; `false` when there is none to wait for any more.
-    async fn one_push(
+    fn poll_pushed(
         &mut self,
-        way: &Way,
+        cx: &mut Context<'_>,
         slot: &Slot,
         line: &mut Line,
-        mut over: Pin<&mut impl Future<Output = ()>>,
-    ) -> Result<bool, Gone> {
-        let mut push = pin!(self.subscription.one_push(way));
-        loop {
-            tokio::select! {
-                biased;
-                pushed = &mut push => return Ok(pushed.is_ok()),
-                () = &mut over => return Ok(false),
-                readable = line.pipe.readable(), if line.has_room() => {
-                    readable?;
-                    if slot.has_said() {
-                        return Ok(false);
-                    }
-                    line.hear()?;
-                    if slot.more_came() {
-                        return Ok(false);
-                    }
-                }
+        alarm: &mut Alarm,
+        over: Instant,
+    ) -> task::Poll<Result<bool, Gone>> {
+        // First: after most pushes nobody is woken before the next request comes.
+        while line.has_room() && line.pipe.poll_readable(cx)?.is_ready() {
+            if slot.has_said() {
+                return task::Poll::Ready(Ok(false));
+            }
+            line.hear()?;
+            if slot.more_came() {
+                return task::Poll::Ready(Ok(false));
             }
         }
+        if self.subscription.poll_put_out(cx).is_ready() {
+            return task::Poll::Ready(Ok(true));
+        }
+        alarm.poll_at(over, cx).map(|()| Ok(false))
+    }
+
+    /// Reads what was not pushed.
+    async fn gather_again(&mut self) -> Result<(), ReadError> {
+        self.subscription.go_on_after(self.answer.cursor);
+        self.gather().await
     }
 
     async fn gather(&mut self) -> Result<(), ReadError> {

@@ -8,7 +8,7 @@ pub mod head;
 use super::{App, HttpError, access, channel, dress, negotiate::accepted, params::reading, publish};
 use crate::{
     limits::HEAD_TIMEOUT,
-    transport::{Alarm, Head, Line, Pipe, poll::Poll},
+    transport::{Alarm, Farewell, Head, Line, Pipe, poll::Poll},
 };
 use app::wire::{Answer, ChannelName, Reading};
 use axum::{
@@ -44,7 +44,7 @@ pub(super) enum Next {
 /// One connection.
 pub(super) struct Direct {
     app: App,
-    pipe: Arc<Pipe>,
+    line: Line,
     address: IpAddr,
     alarm: Alarm,
     /// Who asked last.
@@ -74,7 +74,8 @@ enum Outcome {
 
 impl Direct {
     pub(super) fn new(app: App, pipe: Arc<Pipe>, address: IpAddr) -> Self {
-        Self { app, pipe, address, alarm: Alarm::default(), caller: None, poll: None }
+        let line = Line { pipe, received: BytesMut::new(), head: POLLED.clone(), farewell: Farewell::default() };
+        Self { app, line, address, alarm: Alarm::default(), caller: None, poll: None }
     }
 
     /// Answers publishes and polls, until something else comes.
@@ -84,7 +85,7 @@ impl Direct {
                 let until = Instant::now() + HEAD_TIMEOUT;
                 let heard = tokio::select! {
                     biased;
-                    heard = self.pipe.hear() => heard,
+                    heard = self.line.pipe.hear() => heard,
                     // Who is silent for so long between requests is let go, as hyper does.
                     () = self.alarm.at(until) => return Next::Over,
                     () = closed.as_mut() => return Next::Over,
@@ -174,16 +175,9 @@ impl Direct {
                 (head(&POLLED, origin, channel::polled), body)
             }
             Ok(Outcome::Waits(wait)) => {
-                let farewell = logged.map(|logged| logged.taken(StatusCode::OK)).unwrap_or_default();
-                let line = Line {
-                    pipe: Arc::clone(&self.pipe),
-                    received: BytesMut::from(rest),
-                    head: head(&POLLED, origin, channel::polled).closing(closes),
-                    farewell: farewell.on(&self.pipe),
-                };
-                let poll = self.poll.as_mut().expect("there is a poll to be put off");
-                let line = Box::pin(poll.hold(line, &mut self.alarm, &self.app.hub, wait)).await?;
-                return Some(line.received.freeze());
+                self.line.head = head(&POLLED, origin, channel::polled).closing(closes);
+                self.line.received = BytesMut::from(rest);
+                return self.hold(wait, logged).await;
             }
             Err(error) => {
                 let response = dress(error.into_response(), origin);
@@ -191,11 +185,22 @@ impl Direct {
                 (head, to_bytes(response.into_body(), usize::MAX).await.unwrap_or_default())
             }
         };
-        head.clone().closing(closes).send(&self.pipe, &body, retry_after).await.ok()?;
+        head.clone().closing(closes).send(&self.line.pipe, &body, retry_after).await.ok()?;
         if let Some(logged) = logged {
             logged.end(head.status(), body.len() as u64);
         }
         (!closes).then_some(rest)
+    }
+
+    /// Gives the answer to the poll when there is one; what came meanwhile, unless the connection ends.
+    async fn hold(&mut self, wait: Duration, logged: Option<access::Request>) -> Option<Bytes> {
+        let Self { app, line, alarm, poll, .. } = self;
+        line.farewell = logged.map(|logged| logged.taken(StatusCode::OK)).unwrap_or_default().on(&line.pipe);
+        let poll = poll.as_mut().expect("there is a poll to be put off");
+        // In a box: a connection that publishes has no room for it.
+        let goes_on = Box::pin(poll.hold(line, alarm, &app.hub, wait)).await;
+        line.farewell = Farewell::default();
+        goes_on.then(|| std::mem::take(&mut line.received).freeze())
     }
 
     async fn publish(&mut self, channel: ChannelName, reading: Reading, body: Bytes) -> Result<Outcome, HttpError> {
