@@ -123,6 +123,8 @@ pub(crate) const RETURN_AFTER: Duration = Duration::from_millis(500);
 pub(crate) const LEAVE_GRACE: Duration = Duration::from_secs(5);
 /// A poll that goes on counts as present for so long beyond its own wait.
 pub(crate) const POLL_LEASE: Duration = Duration::from_secs(30);
+/// Whoever polls again and again over one connection is said to be there this often, for as much longer.
+pub(crate) const POLL_ATTENDANCE: Duration = Duration::from_secs(1);
 /// Leases without a connection: polls under ever new names cannot fill the memory.
 pub(crate) const POLL_LEASES: usize = 20_000;
 /// Comings and goings of one channel that are kept for readers who have not heard of them.

@@ -143,18 +143,6 @@ pub(super) async fn ask(
     Ok(if waits { Asking::Waits(poll) } else { Asking::Answered(poll.to_json()) })
 }
 
-/// Asks the same as a poll before, from where its answer ended; whether it may wait for what comes.
-pub(super) fn ask_again(app: &App, from: &Sender, poll: &mut Poll, channel: &ChannelName, reading: &Reading) -> bool {
-    let (Some(Start::After(last)), None, false) = (reading.start, reading.before, reading.wait.is_zero()) else {
-        return false;
-    };
-    let asked = poll.ask_again(channel, last, reading.limit);
-    if asked {
-        app.hub.polled(std::slice::from_ref(channel), from, reading.wait);
-    }
-    asked
-}
-
 async fn poll(app: &App, from: &Sender, channels: Vec<ChannelName>, reading: &Reading) -> Result<Poll, HttpError> {
     if reading.continues() {
         app.hub.polled(&channels, from, reading.wait);

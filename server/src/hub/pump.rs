@@ -179,6 +179,11 @@ pub(super) struct Seat {
 }
 
 impl Seat {
+    /// The channels of the lane.
+    pub(super) fn channels(&self) -> &Arc<[ChannelName]> {
+        &self.lane.key.channels
+    }
+
     /// Where the reader is, or was put out.
     pub(super) fn place(&self) -> Place {
         self.lane.place(self.seat, &self.rider).or_else(|| self.rider.exit()).expect(IN_OR_OUT)

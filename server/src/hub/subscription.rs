@@ -112,11 +112,6 @@ impl Subscription {
         !self.channels.is_empty()
     }
 
-    /// Whether it listens to this channel and no other.
-    pub fn is_of(&self, channel: &ChannelName) -> bool {
-        *self.channels == *std::slice::from_ref(channel)
-    }
-
     /// Where the reader is: everything up to here was handed out, or pushed.
     pub fn cursor(&self) -> Id {
         let place = match &self.state {
@@ -202,6 +197,8 @@ impl Subscription {
 
     fn ride(&mut self, place: Place, way: &Way) -> Result<(), Ended> {
         let seat = ride(&self.hub, &self.channels, self.presence, place, way).ok_or(Ended::Closed)?;
+        // The same names as those of all others in the lane: they are found at once the next time.
+        self.channels = Arc::clone(seat.channels());
         self.state = State::UpToDate(seat);
         Ok(())
     }

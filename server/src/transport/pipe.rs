@@ -181,16 +181,17 @@ impl Pipe {
         self.read(&mut [0; 512]).map(drop)
     }
 
-    /// Waits until the peer says something; what it says, as much as is read in one go.
+    /// Waits until the peer says something, and hands on what it says, as much as is read in one go.
     ///
     /// # Errors
     /// The peer is gone.
-    pub async fn hear(&self) -> Result<Bytes, Gone> {
+    pub async fn hear_with<T>(&self, with: impl FnOnce(&[u8]) -> T) -> Result<T, Gone> {
+        let mut with = Some(with);
         loop {
             self.readable().await?;
-            let bytes = self.read_with(Bytes::copy_from_slice)?;
-            if !bytes.is_empty() {
-                return Ok(bytes);
+            let heard = self.read_with(|bytes| with.take_if(|_| !bytes.is_empty()).map(|with| with(bytes)))?;
+            if let Some(heard) = heard {
+                return Ok(heard);
             }
         }
     }

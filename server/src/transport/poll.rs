@@ -7,7 +7,7 @@ use crate::{
     limits::ANSWER_BYTES,
     session::Refusal,
 };
-use app::wire::{ChannelName, ErrorBody, ErrorDetail, Frame, Id, Missed};
+use app::wire::{ErrorBody, ErrorDetail, Frame, Id, Missed};
 use axum::{http::StatusCode, response::Response};
 use bytes::{BufMut, Bytes, BytesMut};
 use std::{
@@ -80,13 +80,16 @@ impl Poll {
     }
 
     /// Asks for what comes after `last`, without a look at whether there is anything: it is pushed, if the poll is put off.
-    /// `false` if it has to be asked anew: for another channel, for another number of messages, or of another log.
-    pub fn ask_again(&mut self, channel: &ChannelName, last: Id, limit: usize) -> bool {
-        if self.limit != limit || !self.subscription.is_of(channel) || !self.subscription.go_on_after(last) {
-            return false;
+    /// `false` if it has to be asked anew: the cursor is not of this log.
+    pub fn ask_again(&mut self, last: Id) -> bool {
+        let goes_on = self.subscription.go_on_after(last);
+        if goes_on {
+            self.answer.messages.clear();
+            self.answer.missed.clear();
+            self.answer.more = false;
+            self.answer.cursor = last;
         }
-        self.answer = Answer { messages: Vec::new(), cursor: last, more: false, missed: Vec::new() };
-        true
+        goes_on
     }
 
     /// Whether there is nothing.
@@ -122,7 +125,7 @@ impl Poll {
     /// Where to wait: where it waited before, if the answer goes the same way.
     fn place_on(&mut self, line: &Line) -> Place {
         let more = !line.received.is_empty() || line.head.closes;
-        let state = Answered { said: false, more };
+        let state = Answered { said: false, left: false, more };
         if let Some(place) = self.place.take_if(|place| place.slot.is_on(line)) {
             *place.slot.state() = state;
             return place;
@@ -162,7 +165,7 @@ impl Poll {
         if !slot.has_said() {
             slot.say(|head, pipe| head.put(pipe, &self.to_json(), hub.return_after()));
         }
-        line.pipe.drain().await
+        if slot.is_whole() { Ok(()) } else { line.pipe.drain().await }
     }
 
     /// Waits for a push after which there is something to do; `false` when there is none to wait for any more.
@@ -233,6 +236,8 @@ struct Slot {
 
 struct Answered {
     said: bool,
+    /// Not all of it was written.
+    left: bool,
     /// There is more to do than to wait for the next request: one is here already, the connection is to be closed, or
     /// not all was written. Who waits is woken for it.
     more: bool,
@@ -252,6 +257,11 @@ impl Slot {
         self.state().said
     }
 
+    /// Whether all of the answer was written.
+    fn is_whole(&self) -> bool {
+        !self.state().left
+    }
+
     /// Another request came; whether the answer was given before.
     fn more_came(&self) -> bool {
         let mut state = self.state();
@@ -263,7 +273,8 @@ impl Slot {
     fn say(&self, put: impl FnOnce(&Head, &Pipe) -> bool) -> bool {
         let mut state = self.state();
         if !std::mem::replace(&mut state.said, true) {
-            state.more |= !put(&self.head, &self.pipe);
+            state.left = !put(&self.head, &self.pipe);
+            state.more |= state.left;
         }
         state.more
     }

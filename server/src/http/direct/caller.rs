@@ -3,9 +3,11 @@ use super::{
     Fields,
     head::{Repeat, RequestLine},
 };
+use crate::{limits::POLL_ATTENDANCE, transport::poll::Poll};
 use app::wire::{ChannelName, Reading, Sender, Start};
 use axum::http::{Method, Uri, header};
-use std::{net::IpAddr, ops::Range};
+use std::{net::IpAddr, ops::Range, time::Duration};
+use tokio::time::Instant;
 
 /// Who asks, as the fields say. Most clients send the same ones with each request of a connection: what they mean is
 /// found out once.
@@ -15,7 +17,7 @@ pub(super) struct Caller {
     pub(super) asked: Asked,
     /// No page asks, and this server is meant: so it was found once.
     pub(super) is_program: bool,
-    last: Option<Last>,
+    pub(super) last: Option<Last>,
     /// What they say of a message.
     publish: Option<Result<PublishHeaders, HttpError>>,
     /// Who speaks under a name, or without one.
@@ -30,6 +32,10 @@ pub(super) struct Last {
     reading: Reading,
     /// Its head: a poll comes again with another cursor, a publish with another length of its body.
     head: Option<Repeat>,
+    /// The poll, if it was put off: it likely comes again, from where its answer ended.
+    pub(super) poll: Option<Box<Poll>>,
+    /// Until when whoever polls need not be said to be there.
+    attended: Option<Instant>,
 }
 
 impl Caller {
@@ -41,11 +47,6 @@ impl Caller {
         Self { fields, asked, is_program, last: None, publish: None, speaker: None }
     }
 
-    /// The last request.
-    pub(super) fn last(&self) -> Option<&Last> {
-        self.last.as_ref()
-    }
-
     /// The channel, if the last request was for the same path.
     pub(super) fn channel_at(&self, path: &str) -> Option<ChannelName> {
         self.last.as_ref().filter(|last| last.path == path).map(|last| last.channel.clone())
@@ -54,7 +55,7 @@ impl Caller {
     /// If the last request came again: what it asks for now, and where its body lies.
     pub(super) fn again(&self, received: &[u8]) -> Option<(Reading, Range<usize>)> {
         let Last { method, reading, head, .. } = self.last.as_ref()?;
-        let (other, begin) = head.as_ref()?.find(received, |byte| byte.is_ascii_alphanumeric() || byte == b'.')?;
+        let (other, begin) = head.as_ref()?.find(received, may_differ)?;
         let mut reading = reading.clone();
         let mut length = 0;
         if *method == Method::POST {
@@ -66,6 +67,38 @@ impl Caller {
         Some((reading, begin..end))
     }
 
+    /// If the last poll came again, from where its answer ended, it is asked to wait: for how long, and where the next
+    /// request begins.
+    pub(super) fn poll_again(&mut self, app: &App, received: &[u8]) -> Option<(Duration, usize)> {
+        let Last { head, poll, attended, reading, .. } = self.last.as_mut()?;
+        let poll = poll.as_mut()?;
+        let (cursor, end) = head.as_ref()?.find(received, may_differ)?;
+        if !poll.ask_again(cursor.parse().ok()?) {
+            return None;
+        }
+        let wait = reading.wait;
+        let now = Instant::now();
+        if attended.is_none_or(|until| until <= now) {
+            *attended = Some(now + POLL_ATTENDANCE);
+            self.attend(app, wait + POLL_ATTENDANCE);
+        }
+        Some((wait, end))
+    }
+
+    /// Whoever polls is there.
+    fn attend(&mut self, app: &App, wait: Duration) {
+        let Some(Last { channel, reading, .. }) = &self.last else { return };
+        let (channel, from) = (channel.clone(), reading.from.clone());
+        app.hub.polled(&[channel], self.sender(app, from), wait);
+    }
+
+    /// The last request is a poll that is put off.
+    pub(super) fn waits(&mut self, poll: Poll) {
+        if let Some(last) = &mut self.last {
+            last.poll = Some(Box::new(poll));
+        }
+    }
+
     /// A request with these fields asks for this; `head` is all of its head.
     pub(super) fn asks(&mut self, line: RequestLine, head: &[u8], channel: ChannelName, reading: Reading) {
         let RequestLine { method, uri, end } = line;
@@ -75,7 +108,8 @@ impl Caller {
             cursor(&uri, &reading).filter(|_| !self.asked.headers.contains_key(LAST_EVENT_ID))
         };
         let head = differs.filter(|_| self.is_program).map(|differs| Repeat::new(head, differs));
-        self.last = Some(Last { method, path: uri.path().to_owned(), channel, reading, head });
+        let path = uri.path().to_owned();
+        self.last = Some(Last { method, path, channel, reading, head, poll: None, attended: None });
     }
 
     /// What the fields say of a message.
@@ -93,6 +127,11 @@ impl Caller {
         });
         &self.speaker.insert(speaker).1
     }
+}
+
+/// Whether a cursor, or the length of a body, can be made of this.
+fn may_differ(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'.'
 }
 
 /// Where the head of a poll has its cursor, if nothing of its query has to be decoded.

@@ -8,7 +8,7 @@ pub mod head;
 use super::{App, HttpError, access, channel, dress, negotiate::accepted, params::reading, publish};
 use crate::{
     limits::HEAD_TIMEOUT,
-    transport::{Alarm, Farewell, Head, Line, Pipe, poll::Poll},
+    transport::{Alarm, Farewell, Gone, Head, Line, Pipe},
 };
 use app::wire::{Answer, ChannelName, Reading};
 use axum::{
@@ -49,8 +49,22 @@ pub(super) struct Direct {
     alarm: Alarm,
     /// Who asked last.
     caller: Option<Box<Caller>>,
-    /// The last poll that was put off: the next one likely goes on where it ended.
-    poll: Option<Box<Poll>>,
+}
+
+/// What came on a connection.
+enum Heard {
+    /// The last poll, once more, and nothing else: it waits for so long.
+    Again(Duration),
+    Other(Bytes),
+}
+
+impl Heard {
+    fn of(app: &App, caller: &mut Option<Box<Caller>>, bytes: &[u8]) -> Self {
+        match caller.as_mut().and_then(|caller| caller.poll_again(app, bytes)) {
+            Some((wait, end)) if end == bytes.len() => Self::Again(wait),
+            _ => Self::Other(Bytes::copy_from_slice(bytes)),
+        }
+    }
 }
 
 /// A request that is for here.
@@ -75,34 +89,56 @@ enum Outcome {
 impl Direct {
     pub(super) fn new(app: App, pipe: Arc<Pipe>, address: IpAddr) -> Self {
         let line = Line { pipe, received: BytesMut::new(), head: POLLED.clone(), farewell: Farewell::default() };
-        Self { app, line, address, alarm: Alarm::default(), caller: None, poll: None }
+        Self { app, line, address, alarm: Alarm::default(), caller: None }
     }
 
     /// Answers publishes and polls, until something else comes.
     pub(super) async fn serve(&mut self, mut received: Bytes, mut closed: Pin<&mut impl Future<Output = ()>>) -> Next {
         loop {
-            if received.is_empty() {
+            let heard = if received.is_empty() {
                 let until = Instant::now() + HEAD_TIMEOUT;
-                let heard = tokio::select! {
+                let Self { app, line, alarm, caller, .. } = self;
+                tokio::select! {
                     biased;
-                    heard = self.line.pipe.hear() => heard,
+                    heard = line.pipe.hear_with(|bytes| Heard::of(app, caller, bytes)) => heard,
                     // Who is silent for so long between requests is let go, as hyper does.
-                    () = self.alarm.at(until) => return Next::Over,
+                    () = alarm.at(until) => return Next::Over,
                     () = closed.as_mut() => return Next::Over,
-                };
-                let Ok(bytes) = heard else { return Next::Over };
-                received = bytes;
-            }
+                }
+            } else {
+                Ok(Heard::Other(received))
+            };
             // A client that sends many requests at once does not hold up the others.
             consume_budget().await;
-            let Some((request, rest)) = self.read(&received) else { return Next::Other(received) };
-            // A poll may wait for long: what it was read from is not kept meanwhile.
-            drop(std::mem::take(&mut received));
-            match self.answer(request, rest).await {
+            let rest = match heard {
+                Err(Gone) => return Next::Over,
+                Ok(Heard::Again(wait)) => self.hold_again(wait).await,
+                Ok(Heard::Other(bytes)) => match self.read(&bytes) {
+                    None => return Next::Other(bytes),
+                    Some((request, rest)) => {
+                        // A poll may wait for long: what it was read from is not kept meanwhile.
+                        drop(bytes);
+                        self.answer(request, rest).await
+                    }
+                },
+            };
+            match rest {
                 Some(rest) => received = rest,
                 None => return Next::Over,
             }
         }
+    }
+
+    /// Puts off a poll that came again.
+    async fn hold_again(&mut self, wait: Duration) -> Option<Bytes> {
+        let Self { app, line, caller, .. } = self;
+        let caller = caller.as_ref().expect(ASKED);
+        let Last { method, path, .. } = caller.last.as_ref().expect(ASKED);
+        let logged = app.log.request(method, path, caller.asked.peer);
+        if app.hub.is_closing() {
+            line.head = line.head.clone().closing(true);
+        }
+        self.hold(wait, logged).await
     }
 
     /// Reads a request, and what lies behind it; `None` if it is not plainly one that is for here.
@@ -113,7 +149,7 @@ impl Direct {
             None => self.read_anew(received)?,
         };
         let caller = self.caller.as_ref()?;
-        let Last { method, path, channel, .. } = caller.last()?;
+        let Last { method, path, channel, .. } = caller.last.as_ref()?;
         let logged = self.app.log.request(method, path, caller.asked.peer);
         let rest = received.slice(body.end..);
         let body = (*method == Method::POST).then(|| received.slice(body));
@@ -194,11 +230,13 @@ impl Direct {
 
     /// Gives the answer to the poll when there is one; what came meanwhile, unless the connection ends.
     async fn hold(&mut self, wait: Duration, logged: Option<access::Request>) -> Option<Bytes> {
-        let Self { app, line, alarm, poll, .. } = self;
-        line.farewell = logged.map(|logged| logged.taken(StatusCode::OK)).unwrap_or_default().on(&line.pipe);
-        let poll = poll.as_mut().expect("there is a poll to be put off");
-        // In a box: a connection that publishes has no room for it.
-        let goes_on = Box::pin(poll.hold(line, alarm, &app.hub, wait)).await;
+        let Self { app, line, alarm, caller, .. } = self;
+        let last = caller.as_mut().and_then(|caller| caller.last.as_mut());
+        let poll = last.and_then(|last| last.poll.as_mut()).expect("there is a poll to be put off");
+        if let Some(logged) = logged {
+            line.farewell = logged.taken(StatusCode::OK).on(&line.pipe);
+        }
+        let goes_on = poll.hold(line, alarm, &app.hub, wait).await;
         line.farewell = Farewell::default();
         goes_on.then(|| std::mem::take(&mut line.received).freeze())
     }
@@ -213,15 +251,10 @@ impl Direct {
     async fn poll(&mut self, channel: ChannelName, mut reading: Reading) -> Result<Outcome, HttpError> {
         let caller = self.caller.as_mut().expect(ASKED);
         let from = caller.sender(&self.app, reading.from.take());
-        if let Some(poll) = &mut self.poll
-            && channel::ask_again(&self.app, from, poll, &channel, &reading)
-        {
-            return Ok(Outcome::Waits(reading.wait));
-        }
         Ok(match channel::ask(&self.app, from, vec![channel], &reading).await? {
             channel::Asking::Answered(body) => Outcome::Polled(body),
             channel::Asking::Waits(poll) => {
-                self.poll = Some(Box::new(poll));
+                caller.waits(poll);
                 Outcome::Waits(reading.wait)
             }
         })
