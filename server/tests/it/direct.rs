@@ -347,3 +347,89 @@ async fn a_poll_may_wait_longer_than_a_client_may_be_silent() {
     let silent = answered.elapsed();
     assert!((Duration::from_secs(14)..Duration::from_secs(17)).contains(&silent), "{silent:?}");
 }
+
+/// A poll that comes again is not read again, but for its cursor; whatever else is different is read.
+#[tokio::test]
+async fn a_poll_that_comes_again_asks_for_what_it_says() {
+    let baro = Baro::start_with(FLAGS).await;
+    let mut ids = Vec::new();
+    for number in 0..5 {
+        ids.push(baro.say("a", &format!("number {number}")).await);
+    }
+    baro.say("b", "another").await;
+    let fresh = baro.json("/c/a").await["cursor"].as_str().unwrap().to_owned();
+    let mut client = Client::connect(&baro).await;
+    // One that was put off, so that it can come again.
+    client.send(&get(&format!("/c/a?after={fresh}&wait=30&limit=3"), "")).await;
+    ids.push(baro.say("a", "number 5").await);
+    assert_eq!(client.answer().await.unwrap().json()["messages"][0]["body"], "number 5");
+
+    let again = |after: &str| get(&format!("/c/a?after={after}&wait=30&limit=3"), "");
+    let last_event = |after: &str| again(after).replace("\r\n\r\n", &format!("\r\nLast-Event-ID: {}\r\n\r\n", ids[3]));
+    let (first, third, unknown) = (&ids[0], &ids[2], "x.1");
+    let asked = [
+        // More than the limit, from any place, and twice the same.
+        (again(first), vec!["number 1", "number 2", "number 3"], true),
+        (again(third), vec!["number 3", "number 4", "number 5"], false),
+        (again(third), vec!["number 3", "number 4", "number 5"], false),
+        (again("earliest"), vec!["number 0", "number 1", "number 2"], true),
+        (again(first), vec!["number 1", "number 2", "number 3"], true),
+        // The header beats the parameter, with each cursor; and it is gone with the next request.
+        (last_event(third), vec!["number 4", "number 5"], false),
+        (last_event(first), vec!["number 4", "number 5"], false),
+        (again(first), vec!["number 1", "number 2", "number 3"], true),
+        // The first of two counts, however it is written.
+        (again(&format!("{first}&after={third}")), vec!["number 1", "number 2", "number 3"], true),
+        (again(&format!("{third}&after={third}")), vec!["number 3", "number 4", "number 5"], false),
+        (again(first).replace("?", &format!("?%61fter={third}&")), vec!["number 3", "number 4", "number 5"], false),
+        (again(third).replace("limit=3", "limit=1"), vec!["number 3"], true),
+        (again(third).replace("/c/a", "/c/b"), vec!["another"], false),
+    ];
+    for (request, bodies, more) in asked {
+        let answer = client.ask(&request).await.unwrap();
+        assert!(answer.is_direct, "{request}");
+        let answer = answer.json();
+        assert_eq!(
+            (super::support::bodies(&answer), &answer["more"]),
+            (bodies.into_iter().map(Value::from).collect(), &more.into()),
+            "{request}"
+        );
+    }
+    assert_eq!(client.ask(&again("nonsense")).await.unwrap().status, 400);
+    let missed = client.ask(&again(unknown)).await.unwrap().json();
+    assert_eq!(missed["missed"][0]["reason"], "unknown-cursor", "{missed}");
+    // Two at once: the one behind waits for its turn.
+    client.send(&[again(first), again(third)].concat()).await;
+    for first in ["number 1", "number 3"] {
+        assert_eq!(client.answer().await.unwrap().json()["messages"][0]["body"], first);
+    }
+}
+
+/// Many polls that come again and again, while messages come: each gets every message once, in order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn polls_that_come_again_and_again_miss_nothing() {
+    const MESSAGES: usize = 300;
+    let baro = Baro::start_with(FLAGS).await;
+    let cursor = baro.json("/c/a").await["cursor"].as_str().unwrap().to_owned();
+    let readers = (0..8).map(|_| async {
+        let mut client = Client::connect(&baro).await;
+        let (mut cursor, mut got) = (cursor.clone(), Vec::new());
+        while got.len() < MESSAGES {
+            let answer = client.ask(&get(&format!("/c/a?after={cursor}&wait=30"), "")).await.unwrap().json();
+            cursor = answer["cursor"].as_str().unwrap().to_owned();
+            got.extend(super::support::bodies(&answer));
+        }
+        got
+    });
+    let publisher = async {
+        let mut client = Client::connect(&baro).await;
+        for number in 0..MESSAGES {
+            assert_eq!(client.ask(&post("/c/a", "", &number.to_string())).await.unwrap().status, 201);
+        }
+    };
+    let (all, ()) = tokio::join!(futures::future::join_all(readers), publisher);
+    let expected: Vec<_> = (0..MESSAGES).map(Value::from).collect();
+    for got in all {
+        assert_eq!(got, expected);
+    }
+}
