@@ -212,6 +212,11 @@ impl Subscription {
         self.ride(place, way)
     }
 
+    /// From here on nothing is pushed any more.
+    pub fn rest(&mut self) {
+        self.leave();
+    }
+
     /// Resolves when nothing is pushed any more.
     pub fn poll_put_out(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &self.state {

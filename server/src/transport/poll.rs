@@ -115,6 +115,8 @@ impl Poll {
         let place = self.place_on(line);
         let over = Instant::now() + wait;
         let answered = self.answer_on(line, &place, alarm, hub, over).await;
+        // Answered, it has no business in the lane, however long the next request lets wait.
+        self.subscription.rest();
         self.place = Some(place);
         if line.head.closes {
             let _ = line.pipe.shut_down();
