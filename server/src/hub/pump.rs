@@ -201,7 +201,7 @@ impl Seat {
 
     /// Leaves, if the reader is still there. Whoever is put out, is so by the pump or by the beat: they look after the
     /// lane.
-    fn give_up(&self) -> Option<Place> {
+    pub(super) fn give_up(&self) -> Option<Place> {
         let place = self.lane.leave(self.seat, &self.rider)?;
         self.hub.0.lanes.retire(&self.hub, &self.lane);
         Some(place)

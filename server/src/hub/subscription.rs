@@ -146,8 +146,7 @@ impl Subscription {
         }
     }
 
-    /// Goes on after a cursor, as if it had just been opened there; `false`, and nothing is done, if it is not one of
-    /// this log.
+    /// Goes on after a cursor; `false`, and nothing is done, if it is not one of this log.
     pub fn go_on_after(&mut self, id: Id) -> bool {
         let Resolved::At(at) = self.hub.0.engine.lineage().resolve(id, self.hub.head()) else { return false };
         self.leave();
@@ -212,9 +211,18 @@ impl Subscription {
         self.ride(place, way)
     }
 
-    /// From here on nothing is pushed any more.
-    pub fn rest(&mut self) {
-        self.leave();
+    /// From here on nothing is pushed any more; how far the reader came, if it waited until now.
+    pub fn rest(&mut self) -> Option<Id> {
+        let (place, waited) = match &self.state {
+            State::Resting(place) => (*place, false),
+            State::Behind(behind) => (behind.place(), false),
+            State::UpToDate(seat) => match seat.give_up() {
+                Some(place) => (place, true),
+                None => (seat.place(), false),
+            },
+        };
+        self.state = State::Resting(place);
+        waited.then(|| self.hub.cursor(place.at))
     }
 
     /// Resolves when nothing is pushed any more.

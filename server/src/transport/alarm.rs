@@ -3,7 +3,10 @@ use std::{
     pin::Pin,
     task::{Context, Poll, ready},
 };
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::{
+    task::coop::has_budget_remaining,
+    time::{Instant, Sleep, sleep_until},
+};
 
 /// A timer for what one task waits for often, and seldom to its end: set anew for later, it costs nothing until it would
 /// have rung before.
@@ -34,7 +37,8 @@ impl Alarm {
             if self.is_set && !self.sleep.is_elapsed() {
                 return Poll::Pending;
             }
-            self.is_set = true;
+            // Without budget the timer does not even look at who asks.
+            self.is_set = has_budget_remaining();
             ready!(self.sleep.as_mut().poll(cx));
             if self.sleep.deadline() >= until {
                 return Poll::Ready(());
@@ -69,5 +73,28 @@ mod tests {
         assert_eq!(begun.elapsed(), Duration::from_secs(50));
         alarm.at(after(40)).await;
         assert_eq!(begun.elapsed(), Duration::from_secs(50));
+    }
+
+    /// A task that has done too much already asks once more: then it has to be heard.
+    #[tokio::test(start_paused = true)]
+    async fn it_rings_for_a_task_without_budget() {
+        let mut alarm = Alarm::default();
+        let begun = Instant::now();
+        let until = begun + Duration::from_secs(5);
+        let mut is_first = true;
+        let waits = tokio::spawn(poll_fn(move |cx| {
+            if std::mem::take(&mut is_first) {
+                let spent = (0..1_000).any(|_| !has_budget_remaining() || use_some(cx).is_pending());
+                assert!(spent, "a task has a budget");
+            }
+            alarm.poll_at(until, cx)
+        }));
+        timeout(Duration::from_secs(60), waits).await.unwrap().unwrap();
+        assert_eq!(begun.elapsed(), Duration::from_secs(5));
+    }
+
+    /// Uses some of the task's budget.
+    fn use_some(cx: &mut Context<'_>) -> Poll<()> {
+        std::pin::pin!(tokio::task::coop::consume_budget()).poll(cx)
     }
 }

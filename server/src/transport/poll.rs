@@ -50,7 +50,7 @@ impl Answer {
     }
 }
 
-/// One question, and those that go on where its answer ended.
+/// One question, and those that go on from there.
 pub struct Poll {
     subscription: Subscription,
     /// Messages of the answer.
@@ -80,13 +80,10 @@ impl Poll {
     }
 
     /// Asks for what comes after `last`, without a look at whether there is anything: it is pushed, if the poll is put off.
-    /// `false` if it has to be asked anew: the cursor is not of this log.
+    /// `false` if it has to be asked anew: the cursor is not of this log, or there was more than an answer holds.
     pub fn ask_again(&mut self, last: Id) -> bool {
-        let goes_on = self.subscription.go_on_after(last);
+        let goes_on = !self.answer.more && self.subscription.go_on_after(last);
         if goes_on {
-            self.answer.messages.clear();
-            self.answer.missed.clear();
-            self.answer.more = false;
             self.answer.cursor = last;
         }
         goes_on
@@ -115,8 +112,8 @@ impl Poll {
         let place = self.place_on(line);
         let over = Instant::now() + wait;
         let answered = self.answer_on(line, &place, alarm, hub, over).await;
-        // Answered, it has no business in the lane, however long the next request lets wait.
-        self.subscription.rest();
+        // What was answered is not kept until the next request.
+        (self.answer.messages, self.answer.missed) = (Vec::new(), Vec::new());
         self.place = Some(place);
         if line.head.closes {
             let _ = line.pipe.shut_down();
@@ -164,7 +161,11 @@ impl Poll {
                 }
             }
         }
+        // However long the next request lets wait: the lane has nothing more to say. Whoever waited until now has passed
+        // what is not of its channels.
+        let reached = self.subscription.rest();
         if !slot.has_said() {
+            self.answer.cursor = reached.unwrap_or(self.answer.cursor);
             slot.say(|head, pipe| head.put(pipe, &self.to_json(), hub.return_after()));
         }
         if slot.is_whole() { Ok(()) } else { line.pipe.drain().await }
@@ -197,7 +198,8 @@ impl Poll {
 
     /// Reads what was not pushed.
     async fn gather_again(&mut self) -> Result<(), ReadError> {
-        self.subscription.go_on_after(self.answer.cursor);
+        let goes_on = self.subscription.go_on_after(self.answer.cursor);
+        debug_assert!(goes_on, "the cursor of an answer is one of this log");
         self.gather().await
     }
 
@@ -227,7 +229,7 @@ impl Poll {
     }
 }
 
-/// Where the one answer of a poll goes.
+/// Where the answer of a poll goes, one at a time.
 struct Slot {
     limit: usize,
     pipe: Arc<Pipe>,

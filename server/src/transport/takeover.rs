@@ -16,7 +16,7 @@ use std::{
 /// Bodies up to this size are copied behind their head: cheaper than a write of two pieces.
 const COPIED: usize = 8 * 1024;
 
-/// A connection that hyper has let go.
+/// A connection that hyper does not have.
 pub struct Line {
     /// The way to the peer.
     pub pipe: Arc<Pipe>,

@@ -433,3 +433,18 @@ async fn polls_that_come_again_and_again_miss_nothing() {
         assert_eq!(got, expected);
     }
 }
+
+/// What comes in other channels is passed while a poll waits: the next one need not look for it again.
+#[tokio::test]
+async fn a_poll_without_an_answer_comes_on_all_the_same() {
+    let baro = Baro::start_with(FLAGS).await;
+    let mut client = Client::connect(&baro).await;
+    let mut cursor = client.ask(&get("/c/quiet", "")).await.unwrap().json()["cursor"].as_str().unwrap().to_owned();
+    for _ in 0..3 {
+        let id = baro.say("loud", "hello").await;
+        client.send(&get(&format!("/c/quiet?after={cursor}&wait=1"), "")).await;
+        let answer = client.answer().await.unwrap().json();
+        assert_eq!((super::support::bodies(&answer), &answer["cursor"]), (Vec::new(), &id.as_str().into()));
+        cursor = id;
+    }
+}

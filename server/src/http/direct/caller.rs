@@ -9,6 +9,9 @@ use axum::http::{Method, Uri, header};
 use std::{net::IpAddr, ops::Range, time::Duration};
 use tokio::time::Instant;
 
+/// Bytes of a head that is kept as long as the connection.
+const HEAD_BYTES: usize = 4 * 1024;
+
 /// Who asks, as the fields say. Most clients send the same ones with each request of a connection: what they mean is
 /// found out once.
 pub(super) struct Caller {
@@ -29,10 +32,9 @@ pub(super) struct Last {
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) channel: ChannelName,
-    reading: Reading,
-    /// Its head: a poll comes again with another cursor, a publish with another length of its body.
-    head: Option<Repeat>,
-    /// The poll, if it was put off: it likely comes again, from where its answer ended.
+    /// Its head, and what it asks for: a poll comes again with another cursor, a publish with another length of its body.
+    again: Option<(Repeat, Reading)>,
+    /// The poll, if it was put off: the next one likely goes on where its answer ended.
     pub(super) poll: Option<Box<Poll>>,
     /// Until when whoever polls need not be said to be there.
     attended: Option<Instant>,
@@ -54,8 +56,9 @@ impl Caller {
 
     /// If the last request came again: what it asks for now, and where its body lies.
     pub(super) fn again(&self, received: &[u8]) -> Option<(Reading, Range<usize>)> {
-        let Last { method, reading, head, .. } = self.last.as_ref()?;
-        let (other, begin) = head.as_ref()?.find(received, may_differ)?;
+        let Last { method, again, .. } = self.last.as_ref()?;
+        let (head, reading) = again.as_ref()?;
+        let (other, begin) = head.find(received, may_differ)?;
         let mut reading = reading.clone();
         let mut length = 0;
         if *method == Method::POST {
@@ -67,12 +70,11 @@ impl Caller {
         Some((reading, begin..end))
     }
 
-    /// If the last poll came again, from where its answer ended, it is asked to wait: for how long, and where the next
-    /// request begins.
+    /// If the last poll came again, from any cursor, it is asked to wait: for how long, and where the next request begins.
     pub(super) fn poll_again(&mut self, app: &App, received: &[u8]) -> Option<(Duration, usize)> {
-        let Last { head, poll, attended, reading, .. } = self.last.as_mut()?;
-        let poll = poll.as_mut()?;
-        let (cursor, end) = head.as_ref()?.find(received, may_differ)?;
+        let Last { again, poll, attended, .. } = self.last.as_mut()?;
+        let (poll, (head, reading)) = (poll.as_mut()?, again.as_ref()?);
+        let (cursor, end) = head.find(received, may_differ)?;
         if !poll.ask_again(cursor.parse().ok()?) {
             return None;
         }
@@ -87,7 +89,7 @@ impl Caller {
 
     /// Whoever polls is there.
     fn attend(&mut self, app: &App, wait: Duration) {
-        let Some(Last { channel, reading, .. }) = &self.last else { return };
+        let Some(Last { channel, again: Some((_, reading)), .. }) = &self.last else { return };
         let (channel, from) = (channel.clone(), reading.from.clone());
         app.hub.polled(&[channel], self.sender(app, from), wait);
     }
@@ -107,9 +109,13 @@ impl Caller {
         } else {
             cursor(&uri, &reading).filter(|_| !self.asked.headers.contains_key(LAST_EVENT_ID))
         };
-        let head = differs.filter(|_| self.is_program).map(|differs| Repeat::new(head, differs));
+        let again = differs.filter(|_| self.is_program && head.len() <= HEAD_BYTES).map(|differs| {
+            // Of no use on one channel, and as many as one likes.
+            let reading = Reading { channels: Vec::new(), ..reading };
+            (Repeat::new(head, differs), reading)
+        });
         let path = uri.path().to_owned();
-        self.last = Some(Last { method, path, channel, reading, head, poll: None, attended: None });
+        self.last = Some(Last { method, path, channel, again, poll: None, attended: None });
     }
 
     /// What the fields say of a message.
