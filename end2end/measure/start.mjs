@@ -27,7 +27,7 @@ const browser = await chromium.launch({
 });
 const median = (values) => values.sort((a, b) => a - b)[values.length >> 1];
 
-/** Opens the page in a browser that was never there; when it could be read, was taken over and was live, in milliseconds. */
+/** Opens the page in a browser that was never there; when it could be read and was taken over, in milliseconds. */
 async function open(phone) {
   const context = await browser.newContext();
   const page = await context.newPage();

@@ -56,12 +56,12 @@ pub struct Poll {
     /// Messages of the answer.
     limit: usize,
     answer: Answer,
-    /// Where it waits, once it has waited.
-    place: Option<Place>,
+    /// How it waits, once it has waited.
+    waiting: Option<Waiting>,
 }
 
-/// Where a poll waits for its answer.
-struct Place {
+/// How a poll waits for its answer.
+struct Waiting {
     slot: Arc<Slot>,
     way: Way,
 }
@@ -74,7 +74,7 @@ impl Poll {
     pub async fn ask(subscription: Subscription, limit: usize) -> Result<Self, ReadError> {
         let cursor = subscription.cursor();
         let answer = Answer { messages: Vec::new(), cursor, more: false, missed: Vec::new() };
-        let mut this = Self { subscription, limit, answer, place: None };
+        let mut this = Self { subscription, limit, answer, waiting: None };
         this.gather().await?;
         Ok(this)
     }
@@ -109,25 +109,25 @@ impl Poll {
 
     /// Answers on this line when there is something, at the latest after so long; whether the line goes on.
     pub async fn hold(&mut self, line: &mut Line, alarm: &mut Alarm, hub: &Hub, wait: Duration) -> bool {
-        let place = self.place_on(line);
+        let waiting = self.waiting_on(line);
         let over = Instant::now() + wait;
-        let answered = self.answer_on(line, &place, alarm, hub, over).await;
+        let answered = self.answer_on(line, &waiting, alarm, hub, over).await;
         // What was answered is not kept until the next request.
         (self.answer.messages, self.answer.missed) = (Vec::new(), Vec::new());
-        self.place = Some(place);
+        self.waiting = Some(waiting);
         if line.head.closes {
             let _ = line.pipe.shut_down();
         }
         answered.is_ok() && !line.head.closes
     }
 
-    /// Where to wait: where it waited before, if the answer goes the same way.
-    fn place_on(&mut self, line: &Line) -> Place {
+    /// How to wait: as it waited before, if the answer goes the same way.
+    fn waiting_on(&mut self, line: &Line) -> Waiting {
         let more = !line.received.is_empty() || line.head.closes;
         let state = Answered { said: false, left: false, more };
-        if let Some(place) = self.place.take_if(|place| place.slot.is_on(line)) {
-            *place.slot.state() = state;
-            return place;
+        if let Some(waiting) = self.waiting.take_if(|waiting| waiting.slot.is_on(line)) {
+            *waiting.slot.state() = state;
+            return waiting;
         }
         let slot = Arc::new(Slot {
             limit: self.limit,
@@ -135,13 +135,13 @@ impl Poll {
             head: line.head.clone(),
             state: Mutex::new(state),
         });
-        Place { way: Way::new(Arc::clone(&slot) as _, &Json), slot }
+        Waiting { way: Way::new(Arc::clone(&slot) as _, &Json), slot }
     }
 
     async fn answer_on(
         &mut self,
         line: &mut Line,
-        Place { slot, way }: &Place,
+        Waiting { slot, way }: &Waiting,
         alarm: &mut Alarm,
         hub: &Hub,
         over: Instant,

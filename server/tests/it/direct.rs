@@ -49,6 +49,11 @@ impl Client {
         self.answer().await
     }
 
+    /// Where a channel's polls begin.
+    async fn cursor(&mut self, target: &str) -> String {
+        self.ask(&get(target, "")).await.unwrap().json()["cursor"].as_str().unwrap().to_owned()
+    }
+
     /// The next answer; `None` if the server closes.
     async fn answer(&mut self) -> Option<Answer> {
         soon(async {
@@ -312,7 +317,7 @@ async fn who_asks_is_who_the_request_says() {
 async fn polls_wait_and_go_on_over_one_connection() {
     let baro = Baro::start_with(FLAGS).await;
     let mut client = Client::connect(&baro).await;
-    let mut cursor = client.ask(&get("/c/a", "")).await.unwrap().json()["cursor"].as_str().unwrap().to_owned();
+    let mut cursor = client.cursor("/c/a").await;
     for number in 0..5 {
         client.send(&get(&format!("/c/a?after={cursor}&wait=30"), "")).await;
         baro.say("a", &format!("number {number}")).await;
@@ -439,7 +444,7 @@ async fn polls_that_come_again_and_again_miss_nothing() {
 async fn a_poll_without_an_answer_comes_on_all_the_same() {
     let baro = Baro::start_with(FLAGS).await;
     let mut client = Client::connect(&baro).await;
-    let mut cursor = client.ask(&get("/c/quiet", "")).await.unwrap().json()["cursor"].as_str().unwrap().to_owned();
+    let mut cursor = client.cursor("/c/quiet").await;
     for _ in 0..3 {
         let id = baro.say("loud", "hello").await;
         client.send(&get(&format!("/c/quiet?after={cursor}&wait=1"), "")).await;

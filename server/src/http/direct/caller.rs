@@ -1,16 +1,13 @@
 use super::{
     super::{App, HttpError, negotiate::Asked, params::LAST_EVENT_ID, peer::Peer, publish::PublishHeaders},
     Fields,
-    head::{Repeat, RequestLine},
+    head::{KEPT_BYTES, Repeat, RequestLine},
 };
 use crate::{limits::POLL_ATTENDANCE, transport::poll::Poll};
 use app::wire::{ChannelName, Reading, Sender, Start};
 use axum::http::{Method, Uri, header};
 use std::{net::IpAddr, ops::Range, time::Duration};
 use tokio::time::Instant;
-
-/// Bytes of a head that is kept as long as the connection.
-const HEAD_BYTES: usize = 4 * 1024;
 
 /// Who asks, as the fields say. Most clients send the same ones with each request of a connection: what they mean is
 /// found out once.
@@ -109,7 +106,7 @@ impl Caller {
         } else {
             cursor(&uri, &reading).filter(|_| !self.asked.headers.contains_key(LAST_EVENT_ID))
         };
-        let again = differs.filter(|_| self.is_program && head.len() <= HEAD_BYTES).map(|differs| {
+        let again = differs.filter(|_| self.is_program && head.len() <= KEPT_BYTES).map(|differs| {
             // Of no use on one channel, and as many as one likes.
             let reading = Reading { channels: Vec::new(), ..reading };
             (Repeat::new(head, differs), reading)

@@ -8,8 +8,8 @@ use std::ops::Range;
 /// Fields of a head that is looked at here; browsers send about fifteen.
 const FIELDS: usize = 32;
 
-/// Bytes of them: they are kept as long as the connection.
-const FIELDS_BYTES: usize = 4 * 1024;
+/// Bytes of a head, or of its fields, that are kept as long as the connection.
+pub const KEPT_BYTES: usize = 4 * 1024;
 
 /// The first line of a request (RFC 9112, section 3).
 pub struct RequestLine {
@@ -79,7 +79,7 @@ impl Fields {
         let Ok(httparse::Status::Complete((end, fields))) = httparse::parse_headers(received, &mut fields) else {
             return None;
         };
-        if end > FIELDS_BYTES {
+        if end > KEPT_BYTES {
             return None;
         }
         // What is kept holds the fields and nothing else.

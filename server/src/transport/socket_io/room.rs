@@ -168,6 +168,7 @@ impl Room {
         loop {
             // Nothing may wait to be sent when the reader goes into its lane.
             self.rooms.outbound.drain().await?;
+            // Each time: `subscribe` gives the namespace another voice.
             let way = Way::new(Arc::clone(&self.voice) as _, &Records);
             tokio::select! {
                 lines = self.session.next(&way) => match lines {
