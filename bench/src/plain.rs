@@ -1,7 +1,10 @@
 //! What one writes with axum in an afternoon, as its examples show it: a broadcast channel and a task per reader. For
 //! polls, the answer all who wait share.
 
-use crate::{floor::Log, load::room_for};
+use crate::{
+    floor::Log,
+    load::{listen, room_for},
+};
 use anyhow::{Context, Result};
 use axum::{
     Router,
@@ -18,7 +21,6 @@ use axum::{
 use futures::{Stream, stream};
 use std::{
     convert::Infallible,
-    net::Ipv4Addr,
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::{
@@ -53,7 +55,7 @@ pub(crate) async fn run() -> Result<()> {
         .route("/poll", get(poll))
         .route("/pub", post(publish))
         .with_state(shared);
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no port is free")?;
+    let listener = TcpListener::from_std(listen()?)?;
     println!("listening on {}", listener.local_addr()?);
     axum::serve(listener, app).await.context("the server ended")
 }

@@ -29,10 +29,13 @@ use engine::{Clock, Engine, Options, embedded::Embedded, memory::Memory};
 use http::{AccessLog, App, Origins, Parts, Seal, Visitors};
 use hub::Hub;
 use leptos::prelude::{Env, LeptosOptions};
-use limits::OTHER_FILES;
+use limits::{ACCEPT_QUEUE, OTHER_FILES};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
-use tokio::{net::TcpListener, task::JoinHandle};
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    task::JoinHandle,
+};
 use transport::socket_io::SocketIo;
 
 /// A server that runs.
@@ -64,8 +67,7 @@ impl Running {
 pub async fn run(options: Serve) -> anyhow::Result<Running> {
     // Leptos renders on the runtime that serves; a second start in one process finds it set.
     let _ = any_spawner::Executor::init_tokio();
-    let listener = TcpListener::bind(options.listen)
-        .await
+    let listener = listen(options.listen)
         .with_context(|| format!("cannot listen on {}; choose another address with --listen", options.listen))?;
     let address = listener.local_addr()?;
     let hub = open_hub(&options)?;
@@ -100,6 +102,16 @@ pub async fn run(options: Serve) -> anyhow::Result<Running> {
     let drain = Duration::from_secs(options.drain);
     let serving = tokio::spawn(http::serve(listener, app, options.connections, drain));
     Ok(Running { address, hub, serving, drain, log })
+}
+
+/// Listens, with room for all who come at once. `TcpListener::bind` asks for 128 places: past those the kernel answers with
+/// cookies, of which some fail, and lets clients wait for a second or refuses them.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A server that comes back must not wait for what is left of the connections of the last.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(ACCEPT_QUEUE)
 }
 
 /// Lets this process have as many files open as its connections need, as far as the system allows it.
@@ -147,4 +159,20 @@ fn leptos_options(address: SocketAddr) -> LeptosOptions {
         .site_addr(address)
         .env(if cfg!(debug_assertions) { Env::DEV } else { Env::PROD })
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpStream;
+
+    #[tokio::test]
+    async fn a_thousand_who_come_at_once_all_find_a_place() {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        // Nobody accepts. Without a place it would wait: the time only ends a test that fails.
+        let connect = |_| TcpStream::connect_timeout(&address, Duration::from_secs(20));
+        let all: io::Result<Vec<_>> = (0..1000).map(connect).collect();
+        assert_eq!(all.unwrap().len(), 1000);
+    }
 }

@@ -90,6 +90,8 @@ pub(crate) const ENGINE_PONG: Duration = Duration::from_secs(40);
 pub(crate) const UPGRADE_POLL: Duration = Duration::from_millis(100);
 /// A session that was to go over to a WebSocket has so long for it.
 pub(crate) const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections the kernel holds until they are accepted (at most `net.core.somaxconn`): those of a proxy that comes back.
+pub(crate) const ACCEPT_QUEUE: u32 = 4096;
 /// Connections at once (`--connections`): each costs a socket.
 pub(crate) const CONNECTIONS: u32 = 20_000;
 /// File descriptors beside those of connections: the store, the runtime, standard streams.

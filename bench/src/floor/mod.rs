@@ -4,13 +4,13 @@
 mod conn;
 mod log;
 
-use crate::load::{frame_head, room_for};
+use crate::load::{frame_head, listen, room_for};
 use anyhow::{Context, Result};
 use clap::Args;
 use conn::{Conn, Role};
 pub(crate) use log::Log;
 use mio::{Events, Interest, Poll, Token, net::TcpListener};
-use std::{io, net::Ipv4Addr};
+use std::io;
 
 /// Where connections come in.
 const LISTENER: Token = Token(usize::MAX);
@@ -68,11 +68,7 @@ pub(crate) struct Shared {
 pub(crate) fn run(options: &Options) -> Result<()> {
     room_for(CONNECTIONS)?;
     let mut poll = Poll::new().context("epoll is not to be had")?;
-    let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
-    listener.bind(&std::net::SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
-    listener.listen(4096)?;
-    listener.set_nonblocking(true)?;
-    let mut listener = TcpListener::from_std(listener.into());
+    let mut listener = TcpListener::from_std(listen()?);
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
     println!("listening on {}", listener.local_addr()?);
     Server { listener, conns: Vec::new(), free: Vec::new(), single: options.single }.serve(&mut poll)

@@ -19,7 +19,7 @@ pub(crate) use handshakes::handshakes;
 pub(crate) use http::header as http_header;
 pub(crate) use pages::pages;
 pub(crate) use protocol::{Polled, Protocol, Target};
-pub(crate) use socket::{most as most_connections, room_for, write as write_some};
+pub(crate) use socket::{listen, most as most_connections, room_for, write as write_some};
 pub(crate) use tally::Faults;
 
 use crate::peers::Peer;

@@ -11,8 +11,19 @@ use std::{
 
 /// Addresses the connections come from: each has ports of its own, so that they do not run out.
 const SOURCES: usize = 9;
+/// Connections the kernel holds until a server of ours accepts them: more than ever come at once.
+const WAITING: i32 = 4096;
 /// Files open beside the connections, generously.
 const OTHER_FILES: u64 = 200;
+
+/// Listens where a port is free, with room for [`WAITING`] who come at once.
+pub(crate) fn listen() -> Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).context("a socket cannot be made")?;
+    socket.bind(&SockAddr::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))).context("no port is free")?;
+    socket.listen(WAITING)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
 
 /// Begins to connect; the `index` chooses the address to come from.
 pub(crate) fn connect(address: SocketAddr, index: usize) -> Result<TcpStream> {
