@@ -41,7 +41,10 @@ use app::wire::{Body, ChannelName, Id, Message, Sender, Time, headers::Expected}
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use sha2::{Digest, Sha256};
-use std::{cell::RefCell, sync::Arc};
+use std::{
+    cell::RefCell,
+    sync::{Arc, OnceLock},
+};
 
 /// A place in the log.
 pub type Offset = u64;
@@ -82,13 +85,14 @@ impl Draft {
     }
 }
 
-/// A message as it is kept and shared: encoded once, its bytes used by every reader.
+/// A message as it is kept and shared: encoded once, its bytes used by every reader; and not before one wants them, so
+/// that the one writer does not do what any reader's thread can.
 #[derive(Debug)]
 pub struct Stored {
     /// The message.
     pub message: Message,
-    /// Its frame: JSON on one line.
-    pub frame: Bytes,
+    frame: OnceLock<Bytes>,
+    weight: usize,
 }
 
 thread_local! {
@@ -98,18 +102,35 @@ thread_local! {
 
 /// What is left of it after a large message.
 const SCRATCH_BYTES: usize = 64 * 1024;
+/// What a message costs beside its texts and their frame: the names of fields, ids, times, and the memory's own account.
+const OTHER_BYTES: usize = 512;
 
 impl Stored {
-    /// Encodes a message.
+    /// Of a message.
     pub fn new(message: Message) -> Arc<Self> {
-        let frame = SCRATCH.with_borrow_mut(|scratch| {
-            serde_json::to_writer(&mut *scratch, &message).expect("a checked body is JSON");
-            let frame = Bytes::copy_from_slice(scratch);
-            scratch.clear();
-            scratch.shrink_to(SCRATCH_BYTES);
-            frame
-        });
-        Arc::new(Self { message, frame })
+        let Message { channel, from, key, .. } = &message;
+        let names = [channel.as_str(), &from.id, &from.name].into_iter().chain(key.as_deref());
+        let names = names.map(|text| text.len() + json_length(text));
+        let body = match &message.body {
+            Body::Text(text) => json_length(text),
+            Body::Json(json) => json.len(),
+            Body::Binary(bytes) => bytes.len().div_ceil(3) * 4,
+        };
+        let weight = OTHER_BYTES + names.sum::<usize>() + message.body.as_bytes().len() + body;
+        Arc::new(Self { message, frame: OnceLock::new(), weight })
+    }
+
+    /// Its frame: JSON on one line.
+    pub fn frame(&self) -> &Bytes {
+        self.frame.get_or_init(|| {
+            SCRATCH.with_borrow_mut(|scratch| {
+                serde_json::to_writer(&mut *scratch, &self.message).expect("a checked body is JSON");
+                let frame = Bytes::copy_from_slice(scratch);
+                scratch.clear();
+                scratch.shrink_to(SCRATCH_BYTES);
+                frame
+            })
+        })
     }
 
     /// Its place in the log.
@@ -117,10 +138,21 @@ impl Stored {
         self.message.id.offset
     }
 
-    /// What it costs to keep, roughly.
+    /// What it costs to keep at most, its frame counted from the start: what a memory holds does not grow when somebody
+    /// reads it.
     pub fn weight(&self) -> usize {
-        self.frame.len() + self.message.body.as_bytes().len() + 256
+        self.weight
     }
+}
+
+/// Bytes of a text as JSON, at most.
+fn json_length(text: &str) -> usize {
+    let more = |byte: &u8| match byte {
+        0..0x20 => "\\u0000".len() - 1,
+        b'"' | b'\\' => 1,
+        _ => 0,
+    };
+    text.len() + text.as_bytes().iter().map(more).sum::<usize>()
 }
 
 /// What an append came to.
@@ -252,4 +284,28 @@ pub struct Options {
 /// A fresh random epoch: every start of every engine takes one.
 fn fresh_epoch() -> app::wire::Epoch {
     app::wire::Epoch::from_random(getrandom::u64().expect("the system has random numbers"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use app::wire::Kind;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_message_weighs_as_much_as_it_takes_at_most(text in "[\\x00-\\x7f가-힣]{0,300}", name in ".{0,60}", kind in 0..3) {
+            let body = match kind {
+                0 => Body::Text(text),
+                1 => Body::Json(serde_json::to_string(&[&text]).unwrap()),
+                _ => Body::Binary(text.into_bytes()),
+            };
+            let id = Id { epoch: fresh_epoch(), offset: u64::MAX };
+            let channel: ChannelName = "가".repeat(64).parse().unwrap();
+            let from = Sender { id: "\u{1}".repeat(40), name: name.clone(), kind: Kind::Program };
+            let size = body.as_bytes().len();
+            let stored = Stored::new(Message { id, prev: Some(id), channel, time: Time(0), from, body, key: Some(name) });
+            prop_assert!(stored.frame().len() + size <= stored.weight(), "{} {}", stored.frame().len(), stored.weight());
+        }
+    }
 }

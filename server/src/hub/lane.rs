@@ -162,7 +162,6 @@ struct Pass {
 }
 
 /// What lies between a reader's place and the end of the pass.
-#[derive(Clone)]
 enum Step {
     /// Memory does not reach back that far.
     TooFar,
@@ -321,17 +320,18 @@ impl Riders {
     /// Brings one reader to the end of the pass; whether anything was said.
     fn serve(&mut self, key: &Key, hub: &Hub, pass: &mut Pass, seat: usize) -> bool {
         let Some(Some(taken)) = self.seats.get_mut(seat) else { return false };
-        let (then, said) = match pass.step(key, hub, taken.place) {
+        let known = pass.step(key, hub, taken.place);
+        let (then, said) = match &pass.chunks[known].1 {
             Step::TooFar => (Then::Leaves, false),
             Step::Silent(to) => {
-                taken.place = to;
+                taken.place = *to;
                 (Then::Stays, false)
             }
             Step::Say(chunk, to) => {
-                taken.place = to;
+                taken.place = *to;
                 taken.heard = pass.second;
                 pass.again |= to.at < pass.to;
-                (taken.rider.outlet.push(&chunk), true)
+                (taken.rider.outlet.push(chunk), true)
             }
         };
         self.follow(seat, then);
@@ -344,16 +344,17 @@ impl Pass {
         Self { to: hub.head(), second: hub.0.lanes.second(), next: 0, chunks: Vec::new(), again: false }
     }
 
-    fn step(&mut self, key: &Key, hub: &Hub, from: Place) -> Step {
-        if let Some((_, step)) = self.chunks.iter().rev().find(|(place, _)| *place == from) {
-            return step.clone();
+    /// Which of the chunks has the step from this place.
+    fn step(&mut self, key: &Key, hub: &Hub, from: Place) -> usize {
+        if let Some(known) = self.chunks.iter().rposition(|(place, _)| *place == from) {
+            return known;
         }
         let step = self.prepare(key, hub, from);
         if self.chunks.len() == CHUNKS {
             self.chunks.remove(0);
         }
-        self.chunks.push((from, step.clone()));
-        step
+        self.chunks.push((from, step));
+        self.chunks.len() - 1
     }
 
     fn prepare(&self, key: &Key, hub: &Hub, from: Place) -> Step {

@@ -4,12 +4,16 @@ use crate::{
     limits::{HEARTBEAT, READ_BUFFER, SEND_BUFFER, SILENCE, UNACKNOWLEDGED},
 };
 use bytes::{Buf, Bytes};
+use rustix::{
+    io::Errno,
+    net::{RecvFlags, SendFlags, recv, send},
+};
 use socket2::SockRef;
 use std::{
     cell::RefCell,
     collections::VecDeque,
     future::{pending, poll_fn},
-    io::{self, IoSlice, Read},
+    io::{self, IoSlice},
     net::Shutdown,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
@@ -110,7 +114,7 @@ impl Pipe {
     }
 
     /// Writes what fits now and keeps the rest; whether nothing is left.
-    pub(super) fn put(&self, bytes: Bytes) -> bool {
+    pub(super) fn put(&self, bytes: &Bytes) -> bool {
         self.out().put(&self.stream, bytes)
     }
 
@@ -223,7 +227,7 @@ impl Pipe {
     fn receive(&self, into: &mut [u8]) -> io::Result<usize> {
         let mut read = 0;
         let outcome = self.stream.try_io(Interest::READABLE, || {
-            read = (&*SockRef::from(&self.stream)).read(into)?;
+            (read, _) = recv(&self.stream, &mut *into, RecvFlags::empty())?;
             if 0 < read && read < into.len() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(read) }
         });
         if read > 0 { Ok(read) } else { outcome }
@@ -273,23 +277,24 @@ impl Pipe {
 
 impl Out {
     /// Whether nothing is left.
-    fn put(&mut self, stream: &TcpStream, mut bytes: Bytes) -> bool {
+    ///
+    /// The kernel is asked without a look at what tokio knows of the socket: it nearly always takes a message, and what
+    /// tokio knows would have to be fetched for each reader. When it does not, [`Self::flush`] tells tokio so.
+    fn put(&mut self, stream: &TcpStream, bytes: &Bytes) -> bool {
+        let mut written = 0;
         if self.rest.is_empty() && !self.broken {
-            match stream.try_write(&bytes) {
-                Ok(written) if written == bytes.len() => {
-                    self.written += written as u64;
-                    return true;
-                }
-                Ok(written) => {
-                    self.written += written as u64;
-                    bytes.advance(written);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            match send(stream, bytes, SendFlags::NOSIGNAL) {
+                Ok(taken) => written = taken,
+                Err(Errno::AGAIN | Errno::INTR) => {}
                 Err(_) => self.broken = true,
+            }
+            self.written += written as u64;
+            if written == bytes.len() {
+                return true;
             }
         }
         if !self.broken {
-            self.rest.push_back(bytes);
+            self.rest.push_back(bytes.slice(written..));
         }
         false
     }
@@ -348,12 +353,12 @@ impl Out {
 
 impl Outlet for Pipe {
     fn push(&self, chunk: &Chunk) -> Then {
-        if self.out().put(&self.stream, chunk.bytes.clone()) { Then::Stays } else { Then::Leaves }
+        if self.out().put(&self.stream, &chunk.bytes) { Then::Stays } else { Then::Leaves }
     }
 
     fn beat(&self, bytes: &Bytes) -> Then {
         let mut out = self.out();
         let there = !out.answers || out.ask(&self.pulse);
-        if out.put(&self.stream, bytes.clone()) && there { Then::Stays } else { Then::Leaves }
+        if out.put(&self.stream, bytes) && there { Then::Stays } else { Then::Leaves }
     }
 }

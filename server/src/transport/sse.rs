@@ -50,7 +50,7 @@ impl Reader {
     async fn run(&mut self) -> Result<(), Gone> {
         let mut opening = BytesMut::from(format!("retry: {}\n", retry_ms()).as_str());
         frame(&mut opening, &Frame::Cursor { cursor: self.subscription.cursor() });
-        self.pipe.put(opening.freeze());
+        self.pipe.put(&opening.freeze());
         let way = Way::new(Arc::clone(&self.pipe) as _, form(self.format));
         loop {
             // Nothing may wait to be written when the reader goes into its lane.
@@ -63,10 +63,10 @@ impl Reader {
                 Ok(deliveries) => {
                     let mut out = BytesMut::new();
                     deliveries.iter().for_each(|delivery| event(&mut out, delivery, self.format));
-                    self.pipe.put(out.freeze());
+                    self.pipe.put(&out.freeze());
                 }
                 Err(Ended::Closed) => {
-                    self.pipe.put(self.goodbye());
+                    self.pipe.put(&self.goodbye());
                     self.pipe.drain().await?;
                     let _ = self.pipe.shut_down();
                     return Ok(());
@@ -142,7 +142,7 @@ fn event(out: &mut BytesMut, delivery: &Delivery, format: Format) {
 
 fn message(out: &mut BytesMut, stored: &Stored, format: Format) {
     match (format, &stored.message.body) {
-        (Format::Frames, _) => data(out, &stored.frame),
+        (Format::Frames, _) => data(out, stored.frame()),
         (Format::Bodies, Body::Text(body) | Body::Json(body)) => lines(out, body),
         (Format::Bodies, Body::Binary(bytes)) => data(out, BASE64_STANDARD.encode(bytes).as_bytes()),
     }

@@ -216,7 +216,7 @@ impl Connection {
             Incoming::Ping(payload) => {
                 let mut out = BytesMut::new();
                 frame(&mut out, OpCode::Control(Control::Pong), &payload);
-                self.pipe.put(out.freeze());
+                self.pipe.put(&out.freeze());
                 None
             }
             Incoming::Pong | Incoming::Close(_) => None,
@@ -254,7 +254,7 @@ impl Connection {
         payload.extend_from_slice(reason.as_bytes());
         let mut out = BytesMut::new();
         frame(&mut out, OpCode::Control(Control::Close), &payload);
-        self.pipe.put(out.freeze());
+        self.pipe.put(&out.freeze());
     }
 
     /// Writes as many lines as there are in one go.
@@ -264,7 +264,7 @@ impl Connection {
             encode(&mut out, line, self.format);
         }
         if !out.is_empty() {
-            self.pipe.put(out.freeze());
+            self.pipe.put(&out.freeze());
         }
     }
 }
@@ -308,7 +308,7 @@ impl Form for Sockets {
 
 fn encode(out: &mut BytesMut, line: &Said, format: Format) {
     match (line, format) {
-        (Said::Stored(stored), Format::Frames) => text(out, &stored.frame),
+        (Said::Stored(stored), Format::Frames) => text(out, stored.frame()),
         (Said::Stored(stored), Format::Bodies) => match &stored.message.body {
             Body::Text(body) | Body::Json(body) => text(out, body.as_bytes()),
             Body::Binary(bytes) => frame(out, OpCode::Data(Data::Binary), bytes),

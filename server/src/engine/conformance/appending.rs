@@ -48,8 +48,8 @@ pub(super) async fn every_body_comes_back_as_it_was(on: Subject) {
     }
     let slice = on.read("a", 0, 10).await;
     assert!(slice.messages.iter().map(|stored| &stored.message.body).eq(&bodies));
-    let dispatched: Vec<_> = on.journal.all().iter().map(|stored| stored.frame.clone()).collect();
-    let read: Vec<_> = slice.messages.iter().map(|stored| stored.frame.clone()).collect();
+    let dispatched: Vec<_> = on.journal.all().iter().map(|stored| stored.frame().clone()).collect();
+    let read: Vec<_> = slice.messages.iter().map(|stored| stored.frame().clone()).collect();
     assert_eq!(dispatched, read, "the same bytes live and from the store");
 }
 

@@ -58,7 +58,7 @@ impl Form for Lines {
     fn encode(&self, deliveries: &[Delivery], _: Id, _: bool, out: &mut BytesMut) {
         for delivery in deliveries {
             match delivery {
-                Delivery::Message(stored) => out.put(&stored.frame[..]),
+                Delivery::Message(stored) => out.put(&stored.frame()[..]),
                 Delivery::Presence(presence) => out.put(Frame::Presence(presence.clone()).to_json().as_bytes()),
                 Delivery::Typing(typing) => out.put(Frame::Typing(typing.clone()).to_json().as_bytes()),
                 other => panic!("{other:?} is never pushed"),

@@ -161,7 +161,7 @@ impl<'a> Record<'a> {
         out.put(cursor.map(|cursor| cursor.to_string()).unwrap_or_default().as_bytes());
         out.put_u8(PART);
         match line {
-            Said::Stored(stored) => out.put(&stored.frame[..]),
+            Said::Stored(stored) => out.put(&stored.frame()[..]),
             Said::Frame(frame) => out.put(frame.to_json().as_bytes()),
         }
         out.put_u8(END);
