@@ -186,7 +186,9 @@ impl Seat {
 
     /// Where the reader is, or was put out.
     pub(super) fn place(&self) -> Place {
-        self.lane.place(self.seat, &self.rider).or_else(|| self.rider.exit()).expect(IN_OR_OUT)
+        // Whoever is out need not look for its seat, here and below.
+        let out = self.rider.exit();
+        out.or_else(|| self.lane.place(self.seat, &self.rider)).or_else(|| self.rider.exit()).expect(IN_OR_OUT)
     }
 
     /// Resolves when the reader was put out: it does not keep up, or the server stops.
@@ -202,6 +204,9 @@ impl Seat {
     /// Leaves, if the reader is still there. Whoever is put out, is so by the pump or by the beat: they look after the
     /// lane.
     pub(super) fn give_up(&self) -> Option<Place> {
+        if self.rider.exit().is_some() {
+            return None;
+        }
         let place = self.lane.leave(self.seat, &self.rider)?;
         self.hub.0.lanes.retire(&self.hub, &self.lane);
         Some(place)

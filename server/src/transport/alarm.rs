@@ -12,13 +12,16 @@ use tokio::{
 /// have rung before.
 pub struct Alarm {
     sleep: Pin<Box<Sleep>>,
+    /// When it rings; here, because the timer lies elsewhere.
+    rings_at: Instant,
     /// The task is woken when it rings.
     is_set: bool,
 }
 
 impl Default for Alarm {
     fn default() -> Self {
-        Self { sleep: Box::pin(sleep_until(Instant::now())), is_set: false }
+        let now = Instant::now();
+        Self { sleep: Box::pin(sleep_until(now)), rings_at: now, is_set: false }
     }
 }
 
@@ -30,17 +33,17 @@ impl Alarm {
 
     /// The same, to be polled by the one task it wakes.
     pub fn poll_at(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        if self.sleep.deadline() > until {
+        if self.rings_at > until {
             self.set(until);
         }
         loop {
-            if self.is_set && !self.sleep.is_elapsed() {
+            if self.is_set && Instant::now() < self.rings_at {
                 return Poll::Pending;
             }
             // Without budget the timer does not even look at who asks.
             self.is_set = has_budget_remaining();
             ready!(self.sleep.as_mut().poll(cx));
-            if self.sleep.deadline() >= until {
+            if self.rings_at >= until {
                 return Poll::Ready(());
             }
             self.set(until);
@@ -49,6 +52,7 @@ impl Alarm {
 
     fn set(&mut self, until: Instant) {
         self.sleep.as_mut().reset(until);
+        self.rings_at = until;
         self.is_set = false;
     }
 }

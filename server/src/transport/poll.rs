@@ -34,14 +34,14 @@ pub struct Answer {
 impl Answer {
     /// The answer as JSON; each message's bytes are those of every other transport.
     pub fn to_json(&self) -> BytesMut {
-        let size: usize = self.messages.iter().map(|stored| stored.frame.len() + 1).sum();
+        let size: usize = self.messages.iter().map(|stored| stored.frame().len() + 1).sum();
         let mut out = BytesMut::with_capacity(size + 256);
         out.put(&b"{\"messages\":["[..]);
         for (index, stored) in self.messages.iter().enumerate() {
             if index > 0 {
                 out.put_u8(b',');
             }
-            out.put(&stored.frame[..]);
+            out.put(&stored.frame()[..]);
         }
         let missed: Vec<Frame> = self.missed.iter().cloned().map(Frame::Missed).collect();
         let missed = serde_json::to_string(&missed).expect("missed frames are JSON");
@@ -103,14 +103,14 @@ impl Poll {
     /// each past hyper and without waking its task.
     pub fn wait(mut self, response: &mut Response, hub: Hub, wait: Duration) {
         Takeover::answer(response, move |mut line| async move {
-            self.hold(&mut line, &mut Alarm::default(), &hub, wait).await.then_some(line)
+            let over = Instant::now() + wait;
+            self.hold(&mut line, &mut Alarm::default(), &hub, over).await.then_some(line)
         });
     }
 
-    /// Answers on this line when there is something, at the latest after so long; whether the line goes on.
-    pub async fn hold(&mut self, line: &mut Line, alarm: &mut Alarm, hub: &Hub, wait: Duration) -> bool {
+    /// Answers on this line when there is something, at the latest when the time is over; whether the line goes on.
+    pub async fn hold(&mut self, line: &mut Line, alarm: &mut Alarm, hub: &Hub, over: Instant) -> bool {
         let waiting = self.waiting_on(line);
-        let over = Instant::now() + wait;
         let answered = self.answer_on(line, &waiting, alarm, hub, over).await;
         // What was answered is not kept until the next request.
         (self.answer.messages, self.answer.missed) = (Vec::new(), Vec::new());
@@ -254,7 +254,7 @@ impl Slot {
 
     /// Whether it is for answers with this head on this line.
     fn is_on(&self, line: &Line) -> bool {
-        Arc::ptr_eq(&self.pipe, &line.pipe) && self.head == line.head
+        Arc::ptr_eq(&self.pipe, &line.pipe) && self.head.is_same(&line.head)
     }
 
     fn has_said(&self) -> bool {

@@ -1,24 +1,21 @@
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 use tokio::time::Instant;
 
 /// When a byte last moved on a connection, in a way that proves that somebody is there: one came in, or one went
 /// out that had to wait for room. What merely fits the kernel's buffer proves nothing.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Pulse {
     start: Instant,
     /// Milliseconds after `start`.
-    moved: Arc<AtomicU64>,
+    moved: AtomicU64,
 }
 
 impl Default for Pulse {
     fn default() -> Self {
-        Self { start: Instant::now(), moved: Arc::default() }
+        Self { start: Instant::now(), moved: AtomicU64::new(0) }
     }
 }
 

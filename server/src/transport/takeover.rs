@@ -45,7 +45,7 @@ impl Line {
 }
 
 /// The head of an answer (RFC 9112, sections 4 and 5), but for what is known only when it is sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Head {
     status: StatusCode,
     fields: Bytes,
@@ -64,6 +64,11 @@ impl Head {
             fields.put(&b"\r\n"[..]);
         }
         Self { status: response.status(), fields: fields.freeze(), closes }
+    }
+
+    /// Whether it is a copy of the same; one made again like it is not.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        is_same(&self.fields, &other.fields) && (self.status, self.closes) == (other.status, other.closes)
     }
 
     /// The same with another status: what was to be said cannot be.
@@ -97,7 +102,7 @@ impl Head {
 
     /// Writes what fits now of an answer, and keeps the rest; whether nothing is left.
     pub(super) fn put(&self, pipe: &Pipe, body: &Bytes, retry_after: Option<Duration>) -> bool {
-        put_both(pipe, self.with(body, retry_after))
+        put_both(pipe, &self.with(body, retry_after))
     }
 
     /// The same for a body that many get, one after the other: it is put together with its head once.
@@ -106,12 +111,11 @@ impl Head {
             static SHARED: RefCell<Option<Shared>> = const { RefCell::new(None) };
         }
         let second = second();
-        let both = SHARED.with_borrow_mut(|shared| {
-            let known = shared.take().filter(|shared| shared.second == second && shared.is_of(self, body));
+        SHARED.with_borrow_mut(|shared| {
+            drop(shared.take_if(|shared| shared.second != second || !shared.is_of(self, body)));
             let both = || Shared { second, head: self.clone(), body: body.clone(), both: self.with(body, None) };
-            shared.insert(known.unwrap_or_else(both)).both.clone()
-        });
-        put_both(pipe, both)
+            put_both(pipe, &shared.get_or_insert_with(both).both)
+        })
     }
 
     /// Of a stream, which ends with its connection or tells its own end.
@@ -162,15 +166,16 @@ struct Shared {
 
 impl Shared {
     fn is_of(&self, head: &Head, body: &Bytes) -> bool {
-        // Both are kept, so nothing else can lie in their place.
-        let is_same = |one: &Bytes, other: &Bytes| one.as_ptr() == other.as_ptr() && one.len() == other.len();
-        is_same(&self.body, body)
-            && is_same(&self.head.fields, &head.fields)
-            && (self.head.status, self.head.closes) == (head.status, head.closes)
+        is_same(&self.body, body) && self.head.is_same(head)
     }
 }
 
-fn put_both(pipe: &Pipe, (head, rest): (Bytes, Bytes)) -> bool {
+/// Whether they are the same bytes at the same place. Both are kept, so nothing else can lie there.
+fn is_same(one: &Bytes, other: &Bytes) -> bool {
+    one.as_ptr() == other.as_ptr() && one.len() == other.len()
+}
+
+fn put_both(pipe: &Pipe, (head, rest): &(Bytes, Bytes)) -> bool {
     let mut whole = pipe.put(head);
     // Also behind a head that was not taken whole: it is kept.
     if !rest.is_empty() {
@@ -214,7 +219,7 @@ impl Takeover {
         F: Future<Output = ()> + Send + 'static,
     {
         Self::add(response, |line| {
-            line.pipe.put(line.head.of_stream());
+            line.pipe.put(&line.head.of_stream());
             tokio::spawn(run(line));
             Box::pin(ready(None))
         });
@@ -271,7 +276,7 @@ mod tests {
         let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let pipe = Pipe::new(listener.accept().await.unwrap().0, place);
         let before = Bytes::from(vec![b'b'; 32 * 1024 * 1024]);
-        assert!(!pipe.put(before.clone()), "the kernel has room for less");
+        assert!(!pipe.put(&before), "the kernel has room for less");
         let body = Bytes::from(vec![b'x'; COPIED + 1]);
         let head = Head::of(&().into_response(), true);
         let mut all = Vec::new();

@@ -6,7 +6,7 @@ use super::{
 use crate::{limits::POLL_ATTENDANCE, transport::poll::Poll};
 use app::wire::{ChannelName, Reading, Sender, Start};
 use axum::http::{Method, Uri, header};
-use std::{net::IpAddr, ops::Range, time::Duration};
+use std::{cell::RefCell, collections::VecDeque, net::IpAddr, ops::Range, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// Who asks, as the fields say. Most clients send the same ones with each request of a connection: what they mean is
@@ -26,15 +26,47 @@ pub(super) struct Caller {
 
 /// The last request.
 pub(super) struct Last {
+    pub(super) what: Arc<What>,
+    /// The poll, if it was put off: the next one likely goes on where its answer ended.
+    pub(super) poll: Option<Box<Poll>>,
+    /// Until when whoever polls need not be said to be there.
+    attended: Option<Instant>,
+}
+
+/// What was asked for. Connections of the same program ask for the same, and have it in common: with a thousand of them
+/// that is memory they need not fetch.
+pub(super) struct What {
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) channel: ChannelName,
     /// Its head, and what it asks for: a poll comes again with another cursor, a publish with another length of its body.
     again: Option<(Repeat, Reading)>,
-    /// The poll, if it was put off: the next one likely goes on where its answer ended.
-    pub(super) poll: Option<Box<Poll>>,
-    /// Until when whoever polls need not be said to be there.
-    attended: Option<Instant>,
+}
+
+thread_local! {
+    /// What was asked for last, by anybody, for those who ask for the same.
+    static RECENT: RefCell<VecDeque<Arc<What>>> = const { RefCell::new(VecDeque::new()) };
+}
+
+/// How much of that is kept.
+const RECENTLY: usize = 8;
+
+impl What {
+    /// The same, as another connection has it.
+    fn shared(self) -> Arc<Self> {
+        let Some((head, _)) = &self.again else { return Arc::new(self) };
+        // What else there is of it lies in its head, but for the cursor, which is read each time.
+        let is_same = |other: &&Arc<Self>| other.again.as_ref().is_some_and(|(other, _)| other == head);
+        let known = RECENT.with_borrow(|recent| recent.iter().find(is_same).cloned());
+        known.unwrap_or_else(|| {
+            let this = Arc::new(self);
+            RECENT.with_borrow_mut(|recent| {
+                recent.truncate(RECENTLY - 1);
+                recent.push_front(Arc::clone(&this));
+            });
+            this
+        })
+    }
 }
 
 impl Caller {
@@ -48,12 +80,12 @@ impl Caller {
 
     /// The channel, if the last request was for the same path.
     pub(super) fn channel_at(&self, path: &str) -> Option<ChannelName> {
-        self.last.as_ref().filter(|last| last.path == path).map(|last| last.channel.clone())
+        self.last.as_ref().map(|last| &last.what).filter(|what| what.path == path).map(|what| what.channel.clone())
     }
 
     /// If the last request came again: what it asks for now, and where its body lies.
     pub(super) fn again(&self, received: &[u8]) -> Option<(Reading, Range<usize>)> {
-        let Last { method, again, .. } = self.last.as_ref()?;
+        let What { method, again, .. } = &*self.last.as_ref()?.what;
         let (head, reading) = again.as_ref()?;
         let (other, begin) = head.find(received, may_differ)?;
         let mut reading = reading.clone();
@@ -67,10 +99,10 @@ impl Caller {
         Some((reading, begin..end))
     }
 
-    /// If the last poll came again, from any cursor, it is asked to wait: for how long, and where the next request begins.
-    pub(super) fn poll_again(&mut self, app: &App, received: &[u8]) -> Option<(Duration, usize)> {
-        let Last { again, poll, attended, .. } = self.last.as_mut()?;
-        let (poll, (head, reading)) = (poll.as_mut()?, again.as_ref()?);
+    /// If the last poll came again, from any cursor, it is asked to wait: until when, and where the next request begins.
+    pub(super) fn poll_again(&mut self, app: &App, received: &[u8]) -> Option<(Instant, usize)> {
+        let Last { what, poll, attended } = self.last.as_mut()?;
+        let (poll, (head, reading)) = (poll.as_mut()?, what.again.as_ref()?);
         let (cursor, end) = head.find(received, may_differ)?;
         if !poll.ask_again(cursor.parse().ok()?) {
             return None;
@@ -81,12 +113,14 @@ impl Caller {
             *attended = Some(now + POLL_ATTENDANCE);
             self.attend(app, wait + POLL_ATTENDANCE);
         }
-        Some((wait, end))
+        Some((now + wait, end))
     }
 
     /// Whoever polls is there.
     fn attend(&mut self, app: &App, wait: Duration) {
-        let Some(Last { channel, again: Some((_, reading)), .. }) = &self.last else { return };
+        let Some(What { channel, again: Some((_, reading)), .. }) = self.last.as_ref().map(|last| &*last.what) else {
+            return;
+        };
         let (channel, from) = (channel.clone(), reading.from.clone());
         app.hub.polled(&[channel], self.sender(app, from), wait);
     }
@@ -112,7 +146,8 @@ impl Caller {
             (Repeat::new(head, differs), reading)
         });
         let path = uri.path().to_owned();
-        self.last = Some(Last { method, path, channel, again, poll: None, attended: None });
+        let what = What { method, path, channel, again }.shared();
+        self.last = Some(Last { what, poll: None, attended: None });
     }
 
     /// What the fields say of a message.

@@ -41,6 +41,7 @@ impl RequestLine {
 }
 
 /// Text that may come again with something else in one place.
+#[derive(PartialEq, Eq)]
 pub struct Repeat {
     before: Box<[u8]>,
     after: Box<[u8]>,

@@ -17,7 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::{Bytes, BytesMut};
-use caller::{Caller, Last};
+use caller::{Caller, What};
 use head::{Fields, RequestLine};
 use percent_encoding::percent_decode_str;
 use std::{
@@ -25,7 +25,6 @@ use std::{
     ops::Range,
     pin::Pin,
     sync::{Arc, LazyLock},
-    time::Duration,
 };
 use tokio::{task::coop::consume_budget, time::Instant};
 
@@ -53,15 +52,15 @@ pub(super) struct Direct {
 
 /// What came on a connection.
 enum Heard {
-    /// The last poll, once more, and nothing else: it waits for so long.
-    Again(Duration),
+    /// The last poll, once more, and nothing else: it waits until then.
+    Again(Instant),
     Other(Bytes),
 }
 
 impl Heard {
     fn of(app: &App, caller: &mut Option<Box<Caller>>, bytes: &[u8]) -> Self {
         match caller.as_mut().and_then(|caller| caller.poll_again(app, bytes)) {
-            Some((wait, end)) if end == bytes.len() => Self::Again(wait),
+            Some((over, end)) if end == bytes.len() => Self::Again(over),
             _ => Self::Other(Bytes::copy_from_slice(bytes)),
         }
     }
@@ -82,8 +81,8 @@ struct Request {
 enum Outcome {
     Created(Bytes),
     Polled(Bytes),
-    /// The poll is put off, for so long.
-    Waits(Duration),
+    /// The poll is put off, until then.
+    Waits(Instant),
 }
 
 impl Direct {
@@ -112,7 +111,7 @@ impl Direct {
             consume_budget().await;
             let rest = match heard {
                 Err(Gone) => return Next::Over,
-                Ok(Heard::Again(wait)) => self.hold_again(wait).await,
+                Ok(Heard::Again(over)) => self.hold_again(over).await,
                 Ok(Heard::Other(bytes)) => match self.read(&bytes) {
                     None => return Next::Other(bytes),
                     Some((request, rest)) => {
@@ -130,15 +129,15 @@ impl Direct {
     }
 
     /// Puts off a poll that came again.
-    async fn hold_again(&mut self, wait: Duration) -> Option<Bytes> {
+    async fn hold_again(&mut self, over: Instant) -> Option<Bytes> {
         let Self { app, line, caller, .. } = self;
         let caller = caller.as_ref().expect(ASKED);
-        let Last { method, path, .. } = caller.last.as_ref().expect(ASKED);
+        let What { method, path, .. } = &*caller.last.as_ref().expect(ASKED).what;
         let logged = app.log.request(method, path, caller.asked.peer);
         if app.hub.is_closing() {
             line.head = line.head.clone().closing(true);
         }
-        self.hold(wait, logged).await
+        self.hold(over, logged).await
     }
 
     /// Reads a request, and what lies behind it; `None` if it is not plainly one that is for here.
@@ -149,7 +148,7 @@ impl Direct {
             None => self.read_anew(received)?,
         };
         let caller = self.caller.as_ref()?;
-        let Last { method, path, channel, .. } = caller.last.as_ref()?;
+        let What { method, path, channel, .. } = &*caller.last.as_ref()?.what;
         let logged = self.app.log.request(method, path, caller.asked.peer);
         let rest = received.slice(body.end..);
         let body = (*method == Method::POST).then(|| received.slice(body));
@@ -210,10 +209,10 @@ impl Direct {
                 retry_after = self.app.hub.return_after();
                 (head(&POLLED, origin, channel::polled), body)
             }
-            Ok(Outcome::Waits(wait)) => {
+            Ok(Outcome::Waits(over)) => {
                 self.line.head = head(&POLLED, origin, channel::polled).closing(closes);
                 self.line.received = BytesMut::from(rest);
-                return self.hold(wait, logged).await;
+                return self.hold(over, logged).await;
             }
             Err(error) => {
                 let response = dress(error.into_response(), origin);
@@ -229,14 +228,14 @@ impl Direct {
     }
 
     /// Gives the answer to the poll when there is one; what came meanwhile, unless the connection ends.
-    async fn hold(&mut self, wait: Duration, logged: Option<access::Request>) -> Option<Bytes> {
+    async fn hold(&mut self, over: Instant, logged: Option<access::Request>) -> Option<Bytes> {
         let Self { app, line, alarm, caller, .. } = self;
         let last = caller.as_mut().and_then(|caller| caller.last.as_mut());
         let poll = last.and_then(|last| last.poll.as_mut()).expect("there is a poll to be put off");
         if let Some(logged) = logged {
             line.farewell = logged.taken(StatusCode::OK).on(&line.pipe);
         }
-        let goes_on = poll.hold(line, alarm, &app.hub, wait).await;
+        let goes_on = poll.hold(line, alarm, &app.hub, over).await;
         line.farewell = Farewell::default();
         goes_on.then(|| std::mem::take(&mut line.received).freeze())
     }
@@ -255,7 +254,7 @@ impl Direct {
             channel::Asking::Answered(body) => Outcome::Polled(body),
             channel::Asking::Waits(poll) => {
                 caller.waits(poll);
-                Outcome::Waits(reading.wait)
+                Outcome::Waits(Instant::now() + reading.wait)
             }
         })
     }
