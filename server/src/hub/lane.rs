@@ -29,6 +29,9 @@ const CHUNKS: usize = 8;
 /// Readers that are written to by whoever publishes: waking a pump takes as long as writing to one of them.
 const FEW: usize = 4;
 
+/// Readers that are looked at together: as many as a processor fetches at once.
+const LOOKED_AT: usize = 8;
+
 /// What one write carries, the same for every reader at the same place.
 #[derive(Clone, Debug)]
 pub struct Chunk {
@@ -55,6 +58,8 @@ pub trait Outlet: Send + Sync {
     fn push(&self, chunk: &Chunk) -> Then;
     /// Takes a heartbeat, after each [`HEARTBEAT`] without anything else.
     fn beat(&self, bytes: &Bytes) -> Then;
+    /// Looks at what a push begins with, and does nothing.
+    fn look(&self) {}
 }
 
 /// How deliveries look on a line.
@@ -238,6 +243,9 @@ impl Lane {
         let mut written = 0;
         while pass.next < riders.seats.len() && written < LANE_SLICE {
             let seat = pass.next;
+            if seat.is_multiple_of(LOOKED_AT) {
+                riders.look_at(seat);
+            }
             pass.next += 1;
             written += usize::from(riders.serve(&self.key, hub, &mut pass, seat));
         }
@@ -291,6 +299,12 @@ impl Lane {
 }
 
 impl Riders {
+    /// Looks at some readers before they are written to. Of a thousand readers the memory of each is far away, and in one
+    /// place after the other: so it is fetched for some of them at once, while the processor would wait for each.
+    fn look_at(&self, from: usize) {
+        self.seats[from..].iter().take(LOOKED_AT).flatten().for_each(|taken| taken.rider.outlet.look());
+    }
+
     fn vacate(&mut self, seat: usize) -> Option<Taken> {
         let taken = self.seats.get_mut(seat)?.take()?;
         self.free.push(seat);

@@ -13,8 +13,10 @@ use std::{
     cell::RefCell,
     collections::VecDeque,
     future::{pending, poll_fn},
+    hint::black_box,
     io::{self, IoSlice},
     net::Shutdown,
+    os::fd::AsRawFd,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
 };
@@ -354,6 +356,10 @@ impl Out {
 impl Outlet for Pipe {
     fn push(&self, chunk: &Chunk) -> Then {
         if self.out().put(&self.stream, &chunk.bytes) { Then::Stays } else { Then::Leaves }
+    }
+
+    fn look(&self) {
+        black_box((self.out.is_poisoned(), self.stream.as_raw_fd()));
     }
 
     fn beat(&self, bytes: &Bytes) -> Then {

@@ -12,6 +12,7 @@ use axum::{http::StatusCode, response::Response};
 use bytes::{BufMut, Bytes, BytesMut};
 use std::{
     future::poll_fn,
+    hint::black_box,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{self, Context},
     time::Duration,
@@ -55,7 +56,12 @@ pub struct Poll {
     subscription: Subscription,
     /// Messages of the answer.
     limit: usize,
-    answer: Answer,
+    /// What was read, and nobody has got yet. In a box: what is pushed passes it by.
+    answer: Option<Box<Answer>>,
+    /// Where the last answer continues.
+    cursor: Id,
+    /// There was more than it held.
+    more: bool,
     /// How it waits, once it has waited.
     waiting: Option<Waiting>,
 }
@@ -73,8 +79,7 @@ impl Poll {
     /// The store cannot be read.
     pub async fn ask(subscription: Subscription, limit: usize) -> Result<Self, ReadError> {
         let cursor = subscription.cursor();
-        let answer = Answer { messages: Vec::new(), cursor, more: false, missed: Vec::new() };
-        let mut this = Self { subscription, limit, answer, waiting: None };
+        let mut this = Self { subscription, limit, answer: None, cursor, more: false, waiting: None };
         this.gather().await?;
         Ok(this)
     }
@@ -82,21 +87,22 @@ impl Poll {
     /// Asks for what comes after `last`, without a look at whether there is anything: it is pushed, if the poll is put off.
     /// `false` if it has to be asked anew: the cursor is not of this log, or there was more than an answer holds.
     pub fn ask_again(&mut self, last: Id) -> bool {
-        let goes_on = !self.answer.more && self.subscription.go_on_after(last);
+        let goes_on = !self.more && self.subscription.go_on_after(last);
         if goes_on {
-            self.answer.cursor = last;
+            self.cursor = last;
         }
         goes_on
     }
 
     /// Whether there is nothing.
     pub fn is_empty(&self) -> bool {
-        self.answer.messages.is_empty() && self.answer.missed.is_empty()
+        self.answer.is_none()
     }
 
     /// What there is.
     pub fn to_json(&self) -> Bytes {
-        self.answer.to_json().freeze()
+        let nothing = || Answer { messages: Vec::new(), cursor: self.cursor, more: self.more, missed: Vec::new() };
+        self.answer.as_ref().map_or_else(|| nothing().to_json(), |answer| answer.to_json()).freeze()
     }
 
     /// Puts the answer off until there is something, at most so long. All who wait at the same place get the same bytes,
@@ -113,7 +119,7 @@ impl Poll {
         let waiting = self.waiting_on(line);
         let answered = self.answer_on(line, &waiting, alarm, hub, over).await;
         // What was answered is not kept until the next request.
-        (self.answer.messages, self.answer.missed) = (Vec::new(), Vec::new());
+        self.answer = None;
         self.waiting = Some(waiting);
         if line.head.closes {
             let _ = line.pipe.shut_down();
@@ -165,7 +171,7 @@ impl Poll {
         // what is not of its channels.
         let reached = self.subscription.rest();
         if !slot.has_said() {
-            self.answer.cursor = reached.unwrap_or(self.answer.cursor);
+            self.cursor = reached.unwrap_or(self.cursor);
             slot.say(|head, pipe| head.put(pipe, &self.to_json(), hub.return_after()));
         }
         if slot.is_whole() { Ok(()) } else { line.pipe.drain().await }
@@ -198,24 +204,25 @@ impl Poll {
 
     /// Reads what was not pushed.
     async fn gather_again(&mut self) -> Result<(), ReadError> {
-        let goes_on = self.subscription.go_on_after(self.answer.cursor);
+        let goes_on = self.subscription.go_on_after(self.cursor);
         debug_assert!(goes_on, "the cursor of an answer is one of this log");
         self.gather().await
     }
 
     async fn gather(&mut self) -> Result<(), ReadError> {
-        let Self { subscription, limit, answer, .. } = self;
+        let Self { subscription, limit, .. } = self;
+        let (mut messages, mut missed) = (Vec::new(), Vec::new());
         let mut room = ANSWER_BYTES;
-        while answer.messages.len() < *limit && room > 0 {
-            let ready = subscription.ready(*limit - answer.messages.len(), room).await?;
+        while messages.len() < *limit && room > 0 {
+            let ready = subscription.ready(*limit - messages.len(), room).await?;
             let done = ready.is_empty() || matches!(ready.last(), Some(Delivery::Cursor(_)));
             for delivery in ready {
                 match delivery {
                     Delivery::Message(stored) => {
                         room = room.saturating_sub(stored.weight());
-                        answer.messages.push(stored);
+                        messages.push(stored);
                     }
-                    Delivery::Missed(missed) => answer.missed.push(missed),
+                    Delivery::Missed(gone) => missed.push(gone),
                     Delivery::Cursor(_) | Delivery::Behind(..) | Delivery::Presence(_) | Delivery::Typing(_) => {}
                 }
             }
@@ -223,8 +230,11 @@ impl Poll {
                 break;
             }
         }
-        answer.cursor = subscription.cursor();
-        answer.more = subscription.has_more().await?;
+        let cursor = subscription.cursor();
+        let more = subscription.has_more().await?;
+        let is_empty = messages.is_empty() && missed.is_empty();
+        self.answer = (!is_empty).then(|| Box::new(Answer { messages, cursor, more, missed }));
+        (self.cursor, self.more) = (cursor, more);
         Ok(())
     }
 }
@@ -301,6 +311,11 @@ impl Outlet for Slot {
             return Then::Leaves;
         }
         if self.say(|head, pipe| head.put_shared(pipe, &chunk.bytes)) { Then::Leaves } else { Then::Ends }
+    }
+
+    fn look(&self) {
+        black_box(self.state.is_poisoned());
+        self.pipe.look();
     }
 
     fn beat(&self, _: &Bytes) -> Then {

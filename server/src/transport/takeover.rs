@@ -48,7 +48,8 @@ impl Line {
 #[derive(Clone, Debug)]
 pub struct Head {
     status: StatusCode,
-    fields: Bytes,
+    /// A line each.
+    fields: Arc<[u8]>,
     /// The connection ends with the answer.
     pub(super) closes: bool,
 }
@@ -56,19 +57,19 @@ pub struct Head {
 impl Head {
     /// Of an answer. Not its length: axum says 0, and what comes is the transport's.
     pub fn of(response: &Response, closes: bool) -> Self {
-        let mut fields = BytesMut::with_capacity(512);
+        let mut fields = Vec::with_capacity(512);
         for (name, value) in response.headers().iter().filter(|(name, _)| *name != header::CONTENT_LENGTH) {
             fields.put(name.as_str().as_bytes());
             fields.put(&b": "[..]);
             fields.put(value.as_bytes());
             fields.put(&b"\r\n"[..]);
         }
-        Self { status: response.status(), fields: fields.freeze(), closes }
+        Self { status: response.status(), fields: fields.into(), closes }
     }
 
     /// Whether it is a copy of the same; one made again like it is not.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        is_same(&self.fields, &other.fields) && (self.status, self.closes) == (other.status, other.closes)
+        Arc::ptr_eq(&self.fields, &other.fields) && (self.status, self.closes) == (other.status, other.closes)
     }
 
     /// The same with another status: what was to be said cannot be.
@@ -166,13 +167,9 @@ struct Shared {
 
 impl Shared {
     fn is_of(&self, head: &Head, body: &Bytes) -> bool {
-        is_same(&self.body, body) && self.head.is_same(head)
+        // The body is kept, so nothing else can lie in its place.
+        (self.body.as_ptr(), self.body.len()) == (body.as_ptr(), body.len()) && self.head.is_same(head)
     }
-}
-
-/// Whether they are the same bytes at the same place. Both are kept, so nothing else can lie there.
-fn is_same(one: &Bytes, other: &Bytes) -> bool {
-    one.as_ptr() == other.as_ptr() && one.len() == other.len()
 }
 
 fn put_both(pipe: &Pipe, (head, rest): &(Bytes, Bytes)) -> bool {
