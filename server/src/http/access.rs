@@ -87,15 +87,19 @@ impl AccessLog {
         }
     }
 
-    /// What a request is called in the log; nothing if there is none.
-    pub(super) fn request(&self, method: &Method, path: &str, peer: Peer) -> Option<Request> {
-        (self.format != LogFormat::Off).then(|| Request {
-            log: self.clone(),
-            client: peer.address,
-            method: method.clone(),
-            path: path.into(),
-            begun: Instant::now(),
-            told: false,
+    /// A request in the log; nothing if there is none. In a box, and what it `is` is found out for a log alone: without one
+    /// no connection has room for it, nor is what it asked for fetched.
+    pub(super) fn request<'a>(&self, is: impl FnOnce() -> (&'a Method, &'a str, Peer)) -> Option<Box<Request>> {
+        (self.format != LogFormat::Off).then(|| {
+            let (method, path, peer) = is();
+            Box::new(Request {
+                log: self.clone(),
+                client: peer.address,
+                method: method.clone(),
+                path: path.into(),
+                begun: Instant::now(),
+                told: false,
+            })
         })
     }
 

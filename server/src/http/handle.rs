@@ -125,7 +125,7 @@ fn take(desk: &Desk) -> Option<Taken> {
 }
 
 async fn answer(app: App, router: Router, request: Request, peer: Peer, desk: &Desk) -> Result<Response, Infallible> {
-    let logged = app.log.request(request.method(), request.uri().path(), peer);
+    let logged = app.log.request(|| (request.method(), request.uri().path(), peer));
     let is_head = request.method() == Method::HEAD;
     // Nor is a connection given back on which something lies that is no request.
     let closes =

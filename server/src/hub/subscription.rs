@@ -53,7 +53,7 @@ pub struct Subscription {
     /// Whether it is told who comes and goes.
     presence: bool,
     /// Its place in the channels.
-    lease: Option<Lease>,
+    lease: Option<Box<Lease>>,
     state: State,
 }
 
@@ -96,7 +96,7 @@ impl Subscription {
     /// The reader is present in its channels as `sender`, while this lives.
     #[must_use]
     pub fn attended_by(mut self, sender: Arc<Sender>) -> Self {
-        self.lease = Some(self.hub.0.attendance.enter(Arc::clone(&self.channels), sender));
+        self.lease = Some(Box::new(self.hub.0.attendance.enter(Arc::clone(&self.channels), sender)));
         self
     }
 

@@ -14,8 +14,10 @@ type Tell = Box<dyn FnOnce(Ended) + Send>;
 
 /// Goes with a connection that was taken over, and tells of its end when it is dropped.
 #[derive(Default)]
-pub struct Farewell {
-    tell: Option<Tell>,
+pub struct Farewell(Option<Box<Last>>);
+
+struct Last {
+    tell: Tell,
     code: Option<u16>,
     /// The pipe, and what it had written before.
     line: Option<(Arc<Pipe>, u64)>,
@@ -24,27 +26,30 @@ pub struct Farewell {
 impl Farewell {
     /// Tells so.
     pub fn new(tell: impl FnOnce(Ended) + Send + 'static) -> Self {
-        Self { tell: Some(Box::new(tell)), code: None, line: None }
+        Self(Some(Box::new(Last { tell: Box::new(tell), code: None, line: None })))
     }
 
     /// Of what happens on this pipe from here on.
     #[must_use]
     pub fn on(mut self, pipe: &Arc<Pipe>) -> Self {
-        self.line = self.tell.is_some().then(|| (Arc::clone(pipe), pipe.written()));
+        if let Some(last) = &mut self.0 {
+            last.line = Some((Arc::clone(pipe), pipe.written()));
+        }
         self
     }
 
     /// The connection ends with this code.
     pub(super) fn closes_with(&mut self, code: u16) {
-        self.code = Some(code);
+        if let Some(last) = &mut self.0 {
+            last.code = Some(code);
+        }
     }
 }
 
 impl Drop for Farewell {
     fn drop(&mut self) {
-        if let Some(tell) = self.tell.take() {
-            let bytes = self.line.as_ref().map_or(0, |(pipe, before)| pipe.written() - before);
-            tell(Ended { code: self.code, bytes });
-        }
+        let Some(Last { tell, code, line }) = self.0.take().map(|last| *last) else { return };
+        let bytes = line.map_or(0, |(pipe, before)| pipe.written() - before);
+        tell(Ended { code, bytes });
     }
 }

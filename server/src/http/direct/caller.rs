@@ -11,13 +11,15 @@ use tokio::time::Instant;
 
 /// Who asks, as the fields say. Most clients send the same ones with each request of a connection: what they mean is
 /// found out once.
+#[repr(C)]
 pub(super) struct Caller {
+    /// First, and on one line of memory: a poll that comes again needs no more.
+    pub(super) last: Option<Last>,
     pub(super) fields: Fields,
     /// Its headers are those of the first request with these fields: the length of the body is another one's.
     pub(super) asked: Asked,
     /// No page asks, and this server is meant: so it was found once.
     pub(super) is_program: bool,
-    pub(super) last: Option<Last>,
     /// What they say of a message.
     publish: Option<Result<PublishHeaders, HttpError>>,
     /// Who speaks under a name, or without one.
@@ -37,7 +39,7 @@ pub(super) struct Last {
 /// that is memory they need not fetch.
 pub(super) struct What {
     pub(super) method: Method,
-    pub(super) path: String,
+    path: String,
     pub(super) channel: ChannelName,
     /// Its head, and what it asks for: a poll comes again with another cursor, a publish with another length of its body.
     again: Option<(Repeat, Reading)>,
@@ -76,6 +78,12 @@ impl Caller {
         let is_program = !headers.contains_key(header::ORIGIN);
         let asked = Asked::of(app, peer, Uri::default(), headers);
         Self { fields, asked, is_program, last: None, publish: None, speaker: None }
+    }
+
+    /// The last request, as it is called in the log.
+    pub(super) fn logged(&self) -> Option<(&Method, &str, Peer)> {
+        let What { method, path, .. } = &*self.last.as_ref()?.what;
+        Some((method, path, self.asked.peer))
     }
 
     /// The channel, if the last request was for the same path.

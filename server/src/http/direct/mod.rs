@@ -74,7 +74,7 @@ struct Request {
     body: Option<Bytes>,
     /// Whose pages may read the answer.
     origin: Option<HeaderValue>,
-    logged: Option<access::Request>,
+    logged: Option<Box<access::Request>>,
 }
 
 /// What a request came to, but for the head of the answer.
@@ -95,13 +95,14 @@ impl Direct {
     pub(super) async fn serve(&mut self, mut received: Bytes, mut closed: Pin<&mut impl Future<Output = ()>>) -> Next {
         loop {
             let heard = if received.is_empty() {
-                let until = Instant::now() + HEAD_TIMEOUT;
                 let Self { app, line, alarm, caller, .. } = self;
+                // In a block: who has said something already is not given a time.
+                let silent = async { alarm.at(Instant::now() + HEAD_TIMEOUT).await };
                 tokio::select! {
                     biased;
                     heard = line.pipe.hear_with(|bytes| Heard::of(app, caller, bytes)) => heard,
                     // Who is silent for so long between requests is let go, as hyper does.
-                    () = alarm.at(until) => return Next::Over,
+                    () = silent => return Next::Over,
                     () = closed.as_mut() => return Next::Over,
                 }
             } else {
@@ -132,8 +133,7 @@ impl Direct {
     async fn hold_again(&mut self, over: Instant) -> Option<Bytes> {
         let Self { app, line, caller, .. } = self;
         let caller = caller.as_ref().expect(ASKED);
-        let What { method, path, .. } = &*caller.last.as_ref().expect(ASKED).what;
-        let logged = app.log.request(method, path, caller.asked.peer);
+        let logged = app.log.request(|| caller.logged().expect(ASKED));
         if app.hub.is_closing() {
             line.head = line.head.clone().closing(true);
         }
@@ -148,8 +148,8 @@ impl Direct {
             None => self.read_anew(received)?,
         };
         let caller = self.caller.as_ref()?;
-        let What { method, path, channel, .. } = &*caller.last.as_ref()?.what;
-        let logged = self.app.log.request(method, path, caller.asked.peer);
+        let What { method, channel, .. } = &*caller.last.as_ref()?.what;
+        let logged = self.app.log.request(|| caller.logged().expect(ASKED));
         let rest = received.slice(body.end..);
         let body = (*method == Method::POST).then(|| received.slice(body));
         Some((Request { channel: channel.clone(), reading, body, origin, logged }, rest))
@@ -228,7 +228,7 @@ impl Direct {
     }
 
     /// Gives the answer to the poll when there is one; what came meanwhile, unless the connection ends.
-    async fn hold(&mut self, over: Instant, logged: Option<access::Request>) -> Option<Bytes> {
+    async fn hold(&mut self, over: Instant, logged: Option<Box<access::Request>>) -> Option<Bytes> {
         let Self { app, line, alarm, caller, .. } = self;
         let last = caller.as_mut().and_then(|caller| caller.last.as_mut());
         let poll = last.and_then(|last| last.poll.as_mut()).expect("there is a poll to be put off");
