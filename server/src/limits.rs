@@ -92,6 +92,9 @@ pub(crate) const UPGRADE_POLL: Duration = Duration::from_millis(100);
 pub(crate) const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections the kernel holds until they are accepted (at most `net.core.somaxconn`): those of a proxy that comes back.
 pub(crate) const ACCEPT_QUEUE: u32 = 4096;
+/// Tasks a thread of the runtime runs before it looks for what came meanwhile: as many as its own queue holds. With fewer,
+/// a thousand polls that come again overflow it, and who lies behind them, publishers too, waits for a tenth of a second.
+pub(crate) const TASKS_BETWEEN_EVENTS: u32 = 256;
 /// Connections at once (`--connections`): each costs a socket.
 pub(crate) const CONNECTIONS: u32 = 20_000;
 /// File descriptors beside those of connections: the store, the runtime, standard streams.

@@ -19,16 +19,12 @@ use tracing_subscriber::EnvFilter;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     // Before the options are read: they have environment twins.
     let dotenv = dotenvy::dotenv();
     let cli = Cli::parse();
-    let result = match start_log(&cli) {
-        Ok(()) => run(cli, dotenv).await,
-        Err(error) => Err(error),
-    };
-    match result {
+    let runtime = || server::runtime().context("the threads that serve could not be started");
+    match start_log(&cli).and_then(|()| runtime()?.block_on(run(cli, dotenv))) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has gone, as `head` does: that is an end, not an error.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,

@@ -124,7 +124,14 @@ impl Stored {
     pub fn frame(&self) -> &Bytes {
         self.frame.get_or_init(|| {
             SCRATCH.with_borrow_mut(|scratch| {
-                serde_json::to_writer(&mut *scratch, &self.message).expect("a checked body is JSON");
+                if let Err(error) = serde_json::to_writer(&mut *scratch, &self.message) {
+                    // What is published is checked; a store that was damaged may have anything.
+                    tracing::error!(id = %self.message.id, %error, "a body that is to be JSON is none: it is told as text");
+                    scratch.clear();
+                    let body = Body::Text(String::from_utf8_lossy(self.message.body.as_bytes()).into_owned());
+                    let told = Message { body, ..self.message.clone() };
+                    serde_json::to_writer(&mut *scratch, &told).expect("a text is JSON");
+                }
                 let frame = Bytes::copy_from_slice(scratch);
                 scratch.clear();
                 scratch.shrink_to(SCRATCH_BYTES);
@@ -292,6 +299,24 @@ mod tests {
     use app::wire::Kind;
     use proptest::prelude::*;
 
+    fn stored(name: &str, body: Body) -> Arc<Stored> {
+        let id = Id { epoch: fresh_epoch(), offset: u64::MAX };
+        let channel: ChannelName = "가".repeat(64).parse().unwrap();
+        let from = Sender { id: "\u{1}".repeat(40), name: name.to_owned(), kind: Kind::Program };
+        let key = Some(name.to_owned());
+        Stored::new(Message { id, prev: Some(id), channel, time: Time(0), from, body, key })
+    }
+
+    #[test]
+    fn a_body_that_is_to_be_json_and_is_none_is_told_as_text() {
+        for damaged in ["", "{", "{\"a\":", "nul", "\u{0}"] {
+            let frame: serde_json::Value =
+                serde_json::from_slice(stored("n", Body::Json(damaged.into())).frame()).unwrap();
+            assert_eq!(frame["body"], damaged, "{frame}");
+        }
+        assert!(stored("n", Body::Json("{\"a\": 1}".into())).frame().ends_with(b"\"body\":{\"a\":1}}"));
+    }
+
     proptest! {
         #[test]
         fn a_message_weighs_as_much_as_it_takes_at_most(text in "[\\x00-\\x7f가-힣]{0,300}", name in ".{0,60}", kind in 0..3) {
@@ -300,11 +325,8 @@ mod tests {
                 1 => Body::Json(serde_json::to_string(&[&text]).unwrap()),
                 _ => Body::Binary(text.into_bytes()),
             };
-            let id = Id { epoch: fresh_epoch(), offset: u64::MAX };
-            let channel: ChannelName = "가".repeat(64).parse().unwrap();
-            let from = Sender { id: "\u{1}".repeat(40), name: name.clone(), kind: Kind::Program };
             let size = body.as_bytes().len();
-            let stored = Stored::new(Message { id, prev: Some(id), channel, time: Time(0), from, body, key: Some(name) });
+            let stored = stored(&name, body);
             prop_assert!(stored.frame().len() + size <= stored.weight(), "{} {}", stored.frame().len(), stored.weight());
         }
     }

@@ -49,7 +49,8 @@ impl Farewell {
 impl Drop for Farewell {
     fn drop(&mut self) {
         let Some(Last { tell, code, line }) = self.0.take().map(|last| *last) else { return };
-        let bytes = line.map_or(0, |(pipe, before)| pipe.written() - before);
+        let bytes = line.as_ref().map_or(0, |(pipe, before)| pipe.written() - before);
+        // Before the pipe goes, and with it the connection's place: a stop waits for that, and then for the log.
         tell(Ended { code, bytes });
     }
 }

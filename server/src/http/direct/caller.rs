@@ -13,7 +13,7 @@ use tokio::time::Instant;
 /// found out once.
 #[repr(C)]
 pub(super) struct Caller {
-    /// First, and on one line of memory: a poll that comes again needs no more.
+    /// First: a poll that comes again seldom needs more.
     pub(super) last: Option<Last>,
     pub(super) fields: Fields,
     /// Its headers are those of the first request with these fields: the length of the body is another one's.
@@ -58,16 +58,17 @@ impl What {
     fn shared(self) -> Arc<Self> {
         let Some((head, _)) = &self.again else { return Arc::new(self) };
         // What else there is of it lies in its head, but for the cursor, which is read each time.
-        let is_same = |other: &&Arc<Self>| other.again.as_ref().is_some_and(|(other, _)| other == head);
-        let known = RECENT.with_borrow(|recent| recent.iter().find(is_same).cloned());
-        known.unwrap_or_else(|| {
-            let this = Arc::new(self);
-            RECENT.with_borrow_mut(|recent| {
-                recent.truncate(RECENTLY - 1);
-                recent.push_front(Arc::clone(&this));
-            });
-            this
-        })
+        let is_same = |other: &Arc<Self>| other.again.as_ref().is_some_and(|(other, _)| other == head);
+        let known = RECENT.with_borrow_mut(|recent| {
+            let at = recent.iter().position(is_same)?;
+            recent.remove(at)
+        });
+        let this = known.unwrap_or_else(|| Arc::new(self));
+        RECENT.with_borrow_mut(|recent| {
+            recent.truncate(RECENTLY - 1);
+            recent.push_front(Arc::clone(&this));
+        });
+        this
     }
 }
 
