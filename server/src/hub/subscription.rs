@@ -52,7 +52,7 @@ pub struct Subscription {
     announced: bool,
     /// Whether it is told who comes and goes.
     presence: bool,
-    /// Its place in the channels.
+    /// Its place in the channels. In a box: polls have none.
     lease: Option<Box<Lease>>,
     state: State,
 }

@@ -12,7 +12,7 @@ use tokio::{
 /// have rung before.
 pub struct Alarm {
     sleep: Pin<Box<Sleep>>,
-    /// When it rings; here, because the timer lies elsewhere.
+    /// When it rings; here, because the timer lies elsewhere. The clock does not go back: once it has rung, it is later.
     rings_at: Instant,
     /// The task is woken when it rings.
     is_set: bool,

@@ -50,7 +50,7 @@ thread_local! {
     static RECENT: RefCell<VecDeque<Arc<What>>> = const { RefCell::new(VecDeque::new()) };
 }
 
-/// How much of that is kept.
+/// How many of them a thread keeps, each with a head of at most [`KEPT_BYTES`]: a few programs are most of the traffic.
 const RECENTLY: usize = 8;
 
 impl What {
