@@ -218,7 +218,7 @@ impl Tested {
             _ => Expected::Any,
         });
         let key = key.map(|key| key.to_string());
-        let draft = Draft { expected, ..draft(CHANNELS[channel], &text.to_string(), key.as_deref()) };
+        let draft = Box::new(Draft { expected, ..*draft(CHANNELS[channel], &text.to_string(), key.as_deref()) });
         let outcome = match self.runtime.block_on(self.on().engine.append(draft)) {
             Ok(appended) if appended.duplicate => Outcome::Duplicate(self.place(appended.id)),
             Ok(appended) => {

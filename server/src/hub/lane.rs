@@ -187,7 +187,7 @@ impl Lane {
 
     /// Something is new; whether the pump has to be told.
     pub(super) fn touch(&self) -> bool {
-        !self.touched.swap(true, Ordering::AcqRel)
+        !self.touched.swap(true, Ordering::SeqCst)
     }
 
     /// Takes a reader in that is in no lane; the number of its seat.
@@ -237,7 +237,7 @@ impl Lane {
         let mut riders = self.riders();
         let mut pass = riders.pass.take().unwrap_or_else(|| {
             // Before the head is looked at: what comes in between is seen here, or touches the lane again.
-            self.touched.store(false, Ordering::Release);
+            self.touched.store(false, Ordering::SeqCst);
             Pass::new(hub)
         });
         let mut written = 0;

@@ -112,11 +112,15 @@ impl Hub {
     ///
     /// # Errors
     /// Why it was not stored.
-    pub async fn publish(&self, draft: Draft) -> Result<Appended, AppendError> {
-        let (channel, from) = (draft.channel.clone(), draft.from.clone());
+    pub async fn publish(&self, draft: impl Into<Box<Draft>>) -> Result<Appended, AppendError> {
+        let draft = draft.into();
+        let attendance = &self.0.attendance;
+        let typist = attendance.has_typers().then(|| (draft.channel.clone(), draft.from.clone()));
         let appended = self.0.engine.append(draft).await?;
         // Who has said it is no longer writing it.
-        self.0.attendance.typing(&channel, &from, false);
+        if let Some((channel, from)) = typist {
+            attendance.typing(&channel, &from, false);
+        }
         Ok(appended)
     }
 
@@ -265,9 +269,7 @@ impl Hub {
 
     /// Waits until any channel has a message past `after`.
     pub async fn changed(&self, after: Offset) {
-        let mut head = self.0.ring.heads();
-        // The sender lives in the ring, which lives in `self`.
-        let _ = head.wait_for(|head| *head > after).await;
+        self.0.ring.passed(after).await;
     }
 
     /// The last offset dispatched: everything up to it can be read.

@@ -153,9 +153,14 @@ impl Attendance {
         });
     }
 
+    /// Whether anybody writes, anywhere.
+    pub(super) fn has_typers(&self) -> bool {
+        self.typers.load(Ordering::Acquire) > 0
+    }
+
     /// Somebody writes, or does so no more.
     pub(super) fn typing(&self, channel: &ChannelName, sender: &Sender, on: bool) {
-        if !on && self.typers.load(Ordering::Acquire) == 0 {
+        if !on && !self.has_typers() {
             return;
         }
         self.change(|state| {

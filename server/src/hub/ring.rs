@@ -7,17 +7,24 @@ use crate::{
 use app::wire::{ChannelName, Time};
 use std::{
     collections::{BTreeSet, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    pin::pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 /// The dispatcher, and the recent end of the log in memory.
 pub(super) struct Ring {
     /// Held while a batch is added and while a reader takes its share; nothing waits in it.
     state: Mutex<State>,
-    /// The last offset dispatched. Sent after the messages are in `state` and before readers are woken,
-    /// so that whoever registers first and asks second misses nothing.
-    head: watch::Sender<Offset>,
+    /// The last offset dispatched. Set after the messages are in `state` and before readers are woken,
+    /// so that whoever registers first and asks second misses nothing. In one order with what else tells of news, here
+    /// and in [`Lane`]: who does not find the other's mark has left one that the other finds.
+    head: AtomicU64,
+    /// The head has moved.
+    moved: Notify,
     bounds: Bounds,
     lanes: Arc<Lanes>,
 }
@@ -66,7 +73,7 @@ pub(super) enum Share {
 
 impl Ring {
     pub(super) fn new(bounds: Bounds, lanes: Arc<Lanes>) -> Self {
-        Self { state: Mutex::default(), head: watch::Sender::new(0), bounds, lanes }
+        Self { state: Mutex::default(), head: AtomicU64::new(0), moved: Notify::new(), bounds, lanes }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -79,18 +86,32 @@ impl Ring {
 
     /// The last offset dispatched.
     pub(super) fn head(&self) -> Offset {
-        *self.head.borrow()
+        self.head.load(Ordering::SeqCst)
     }
 
-    pub(super) fn heads(&self) -> watch::Receiver<Offset> {
-        self.head.subscribe()
+    fn move_head(&self, head: Offset) {
+        self.head.store(head, Ordering::SeqCst);
+        self.moved.notify_waiters();
+    }
+
+    /// Waits until the head is past an offset.
+    pub(super) async fn passed(&self, offset: Offset) {
+        loop {
+            let mut moved = pin!(self.moved.notified());
+            // Before the look: a head that moves after it is told.
+            moved.as_mut().enable();
+            if self.head() > offset {
+                return;
+            }
+            moved.await;
+        }
     }
 
     /// Registers a lane; it is touched for every message of its channels from now on.
     pub(super) fn watch(&self, lane: &Arc<Lane>) {
         let mut state = self.state();
         // Past the last dispatched message an empty memory is complete.
-        let head = *self.head.borrow();
+        let head = self.head();
         for channel in &*lane.key.channels {
             let recent = state
                 .channels
@@ -130,7 +151,11 @@ impl Ring {
             if let (true, Some(last)) = (found.len() == limit, found.last()) {
                 complete = complete.min(last.offset());
             }
-            all.extend(found);
+            if all.is_empty() {
+                all = found;
+            } else {
+                all.extend(found);
+            }
         }
         Some(in_order(all, complete, limit, bytes))
     }
@@ -170,7 +195,7 @@ impl Tail for Ring {
             state.count(&channel, time);
         }
         drop(state);
-        self.head.send_replace(head);
+        self.move_head(head);
     }
 
     fn dispatch(&self, batch: &[Arc<Stored>]) {
@@ -180,7 +205,7 @@ impl Tail for Ring {
         for stored in batch {
             state.push(stored, self.bounds, &mut wake);
         }
-        self.head.send_replace(last.offset());
+        self.move_head(last.offset());
         drop(state);
         self.lanes.touch(&wake);
     }

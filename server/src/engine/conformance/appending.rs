@@ -4,8 +4,8 @@ use app::wire::{Body, Epoch, Id, MissedReason, headers::Expected};
 use futures::FutureExt;
 use std::{sync::Arc, time::Duration};
 
-fn expecting(text: &str, expected: Expected) -> Draft {
-    Draft { expected: Some(expected), ..draft("a", text, None) }
+fn expecting(text: &str, expected: Expected) -> Box<Draft> {
+    Box::new(Draft { expected: Some(expected), ..*draft("a", text, None) })
 }
 
 pub(super) async fn offsets_only_grow_over_all_channels(on: Subject) {
@@ -44,7 +44,7 @@ pub(super) async fn every_body_comes_back_as_it_was(on: Subject) {
         Body::Text(String::new()),
     ];
     for body in &bodies {
-        on.append(Draft { body: body.clone(), ..draft("a", "", None) }).await;
+        on.append(Box::new(Draft { body: body.clone(), ..*draft("a", "", None) })).await;
     }
     let slice = on.read("a", 0, 10).await;
     assert!(slice.messages.iter().map(|stored| &stored.message.body).eq(&bodies));
@@ -149,7 +149,7 @@ pub(super) async fn of_many_that_expect_the_same_one_wins(on: Subject) {
 
 pub(super) async fn a_retry_is_not_held_to_its_expectation(on: Subject) {
     let first = on.append(draft("a", "1", None)).await.id;
-    let draft = Draft { key: Some("k".into()), ..expecting("2", Expected::Last(first)) };
+    let draft = Box::new(Draft { key: Some("k".into()), ..*expecting("2", Expected::Last(first)) });
     let stored = on.append(draft.clone()).await;
     let again = on.append(draft).await;
     assert!(again.duplicate);
@@ -158,7 +158,7 @@ pub(super) async fn a_retry_is_not_held_to_its_expectation(on: Subject) {
 
 pub(super) async fn a_refused_message_leaves_no_trace(on: Subject) {
     let _ = on.engine.append(expecting("x", Expected::Any)).await;
-    let keyed = Draft { key: Some("k".into()), ..expecting("x", Expected::Any) };
+    let keyed = Box::new(Draft { key: Some("k".into()), ..*expecting("x", Expected::Any) });
     let _ = on.engine.append(keyed).await;
     assert!(on.journal.offsets().is_empty());
     assert!(on.engine.channels(0, 10).await.unwrap().is_empty());

@@ -24,7 +24,7 @@ pub(super) async fn same_key_other_body_is_a_conflict(on: Subject) {
 
 pub(super) async fn text_and_json_differ_under_one_key(on: Subject) {
     on.append(draft("a", "1", Some("k"))).await;
-    let json = Draft { body: Body::Json("1".into()), ..draft("a", "", Some("k")) };
+    let json = Box::new(Draft { body: Body::Json("1".into()), ..*draft("a", "", Some("k")) });
     assert_eq!(on.engine.append(json).await, Err(AppendError::KeyConflict));
 }
 

@@ -126,6 +126,6 @@ pub(super) async fn readers_of_what_it_kept_continue(on: Subject) {
 pub(super) async fn expectations_outlive_a_restart(on: Subject) {
     let last = on.append(draft("a", "x", None)).await.id;
     let on = on.restart().await;
-    on.append(Draft { expected: Some(Expected::Last(last)), ..draft("a", "y", None) }).await;
+    on.append(Box::new(Draft { expected: Some(Expected::Last(last)), ..*draft("a", "y", None) })).await;
     assert_eq!(on.engine.channels(0, 1).await.unwrap()[0].message.channel, name("a"));
 }

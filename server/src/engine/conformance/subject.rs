@@ -164,7 +164,7 @@ impl Subject {
         copy
     }
 
-    pub(crate) async fn append(&self, draft: Draft) -> Appended {
+    pub(crate) async fn append(&self, draft: Box<Draft>) -> Appended {
         self.engine.append(draft).await.unwrap()
     }
 
@@ -197,10 +197,10 @@ pub(crate) fn name(text: &str) -> ChannelName {
     text.parse().unwrap()
 }
 
-pub(crate) fn draft(channel: &str, text: &str, key: Option<&str>) -> Draft {
+pub(crate) fn draft(channel: &str, text: &str, key: Option<&str>) -> Box<Draft> {
     let from = Sender { id: "p1".into(), name: "test".into(), kind: SenderKind::Program };
     let (body, key) = (Body::Text(text.into()), key.map(str::to_owned));
-    Draft { channel: name(channel), from, body, key, expected: None }
+    Box::new(Draft { channel: name(channel), from, body, key, expected: None })
 }
 
 pub(crate) fn texts(slice: &Slice) -> Vec<String> {

@@ -97,7 +97,7 @@ pub(super) async fn prev_and_the_last_message_outlive_it(on: Subject) {
     let last = on.append(draft("a", "x", None)).await.id;
     on.hands.pass(HOUR * 2);
     assert_eq!(on.trim().await, 1);
-    let next = Draft { expected: Some(Expected::Last(last)), ..draft("a", "y", None) };
+    let next = Box::new(Draft { expected: Some(Expected::Last(last)), ..*draft("a", "y", None) });
     on.append(next).await;
     assert_eq!(on.read("a", 0, 1).await.messages[0].message.prev, Some(last));
 }

@@ -80,7 +80,7 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
 }
 
 impl Engine for Embedded {
-    fn append(&self, draft: Draft) -> BoxFuture<'_, Result<Appended, AppendError>> {
+    fn append(&self, draft: Box<Draft>) -> BoxFuture<'_, Result<Appended, AppendError>> {
         self.ask(|reply| Job::Append(draft, reply)).boxed()
     }
 

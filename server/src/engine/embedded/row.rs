@@ -3,8 +3,8 @@
 use super::reader::signed;
 use crate::engine::{Lineage, Offset, Stored};
 use app::wire::{Body, ChannelName, Kind, Message, Sender, Time};
-use rusqlite::{Connection, Row, params, types::Type};
-use std::sync::Arc;
+use rusqlite::{Connection, Row, Statement, ToSql, types::Type};
+use std::sync::{Arc, LazyLock};
 
 /// The columns [`from_row`] reads, in its order; `m` is `messages`, `c` is `channels`.
 pub(super) const COLUMNS: &str =
@@ -39,26 +39,57 @@ pub(super) fn from_row(row: &Row<'_>, lineage: &Lineage) -> rusqlite::Result<Arc
     }))
 }
 
-/// Adds a message to the channel with this row.
-pub(super) fn insert(connection: &Connection, channel: i64, message: &Message) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO messages(offset, channel, prev, time, from_id, from_name, kind, key, encoding, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-        )?
-        .execute(params![
-            signed(message.id.offset),
-            channel,
-            message.prev.map(|prev| signed(prev.offset)),
-            message.time.0,
-            message.from.id,
-            message.from.name,
-            kind(message.from.kind),
-            message.key,
-            encoding(&message.body),
-            message.body.as_bytes(),
-        ])?;
+/// The statements that add messages: so many at once each, the most first. Within one, SQLite finds the place of the next
+/// row where it left the last.
+static INSERTS: LazyLock<[(usize, String); 3]> = LazyLock::new(|| {
+    [64, 8, 1].map(|rows| {
+        let values = ["(?,?,?,?,?,?,?,?,?,?)"].repeat(rows).join(",");
+        (rows, format!("INSERT INTO messages(offset,channel,prev,time,from_id,from_name,kind,key,encoding,body) VALUES {values}"))
+    })
+});
+
+/// Adds messages, each to the channel with the row beside it.
+pub(super) fn insert(connection: &Connection, mut all: &[(i64, Arc<Stored>)]) -> rusqlite::Result<()> {
+    for (rows, sql) in &*INSERTS {
+        let (now, rest) = all.split_at(all.len() / rows * rows);
+        all = rest;
+        if now.is_empty() {
+            continue;
+        }
+        let mut statement = connection.prepare_cached(sql)?;
+        for some in now.chunks_exact(*rows) {
+            let mut binding = Binding { statement: &mut statement, bound: 0 };
+            some.iter().try_for_each(|(channel, stored)| binding.row(*channel, &stored.message))?;
+            statement.raw_execute()?;
+        }
+    }
     Ok(())
+}
+
+/// Values of a statement, in its order.
+struct Binding<'a, 'c> {
+    statement: &'a mut Statement<'c>,
+    bound: usize,
+}
+
+impl Binding<'_, '_> {
+    fn next(&mut self, value: impl ToSql) -> rusqlite::Result<()> {
+        self.bound += 1;
+        self.statement.raw_bind_parameter(self.bound, value)
+    }
+
+    fn row(&mut self, channel: i64, message: &Message) -> rusqlite::Result<()> {
+        self.next(signed(message.id.offset))?;
+        self.next(channel)?;
+        self.next(message.prev.map(|prev| signed(prev.offset)))?;
+        self.next(message.time.0)?;
+        self.next(&message.from.id)?;
+        self.next(&message.from.name)?;
+        self.next(kind(message.from.kind))?;
+        self.next(&message.key)?;
+        self.next(encoding(&message.body))?;
+        self.next(message.body.as_bytes())
+    }
 }
 
 fn encoding(body: &Body) -> u8 {

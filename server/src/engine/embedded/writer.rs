@@ -22,7 +22,7 @@ type Outcome = Result<Appended, AppendError>;
 
 /// What the writer can be asked for.
 pub(super) enum Job {
-    Append(Draft, Reply<Appended>),
+    Append(Box<Draft>, Reply<Appended>),
     Trim(Reply<u64>),
     /// Everything queued before it is done when the answer comes; nothing is taken after it.
     Close(Reply<()>),
@@ -113,7 +113,7 @@ impl Writer {
 
     /// Runs until the queue is closed.
     pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
-        let mut waiting: Vec<(Draft, Reply<Appended>)> = Vec::new();
+        let mut waiting: Vec<(Box<Draft>, Reply<Appended>)> = Vec::new();
         while let Some(first) = jobs.blocking_recv() {
             let mut next = Some(first);
             let mut bytes = 0;
@@ -153,7 +153,7 @@ impl Writer {
         }
     }
 
-    fn commit(&mut self, waiting: &mut Vec<(Draft, Reply<Appended>)>) {
+    fn commit(&mut self, waiting: &mut Vec<(Box<Draft>, Reply<Appended>)>) {
         if waiting.is_empty() {
             return;
         }
@@ -166,14 +166,14 @@ impl Writer {
     }
 
     /// Append, make durable, dispatch; the caller acknowledges.
-    fn append_all(&mut self, drafts: Vec<Draft>) -> Vec<Outcome> {
+    fn append_all(&mut self, drafts: Vec<Box<Draft>>) -> Vec<Outcome> {
         let count = drafts.len();
         if let Err(error) = self.settle() {
             return vec![Err(error); count];
         }
         let before = self.head;
-        let mut stored = Vec::with_capacity(count);
-        let outcome = match self.write(drafts, &mut stored) {
+        let mut added = Vec::with_capacity(count);
+        let outcome = match self.write(drafts, &mut added) {
             Ok(outcomes) => match self.end_transaction() {
                 Ok(()) => Ok(outcomes),
                 Err(error) => self.after_failed_commit(before, &error).map(|()| outcomes),
@@ -186,7 +186,7 @@ impl Writer {
                     tracing::info!("messages are stored again");
                 }
                 self.ledger.committed(&self.options.retention);
-                self.tail.dispatch(&stored);
+                self.tail.dispatch(&added.into_iter().map(|(_, stored)| stored).collect::<Vec<_>>());
                 if let Some(syncer) = &self.syncer {
                     syncer.written();
                 }
@@ -258,9 +258,15 @@ impl Writer {
         Ok(())
     }
 
-    fn write(&mut self, drafts: Vec<Draft>, stored: &mut Vec<Arc<Stored>>) -> rusqlite::Result<Vec<Outcome>> {
+    /// Everything but the commit; what is `added` comes with the row of its channel.
+    fn write(
+        &mut self,
+        drafts: Vec<Box<Draft>>,
+        added: &mut Vec<(i64, Arc<Stored>)>,
+    ) -> rusqlite::Result<Vec<Outcome>> {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        let outcomes = drafts.into_iter().map(|draft| self.write_one(draft, stored)).collect::<Result<_, _>>()?;
+        let outcomes = drafts.into_iter().map(|draft| self.take(*draft, added)).collect::<Result<_, _>>()?;
+        row::insert(&self.connection, added)?;
         self.ledger.write(&self.connection)?;
         self.connection
             .prepare_cached("UPDATE epochs SET last = ?1, steady = ?2 WHERE epoch = ?3")?
@@ -268,7 +274,8 @@ impl Writer {
         Ok(outcomes)
     }
 
-    fn write_one(&mut self, draft: Draft, stored: &mut Vec<Arc<Stored>>) -> rusqlite::Result<Outcome> {
+    /// Makes a message of a draft that can be one.
+    fn take(&mut self, draft: Draft, added: &mut Vec<(i64, Arc<Stored>)>) -> rusqlite::Result<Outcome> {
         let known = self.ledger.find(&self.connection, &draft.channel)?;
         if let (Some(key), Some(known)) = (&draft.key, known)
             && let Some(used) = self.keys.seen(&self.connection, known.id, key)?
@@ -301,10 +308,9 @@ impl Writer {
             body: draft.body,
             key: draft.key,
         };
-        row::insert(&self.connection, channel, &message)?;
         self.ledger.add(&message.channel, self.head, kept_bytes(&message));
         let appended = Appended { id: message.id, time: message.time, duplicate: false };
-        stored.push(Stored::new(message));
+        added.push((channel, Stored::new(message)));
         Ok(Ok(appended))
     }
 

@@ -1,9 +1,15 @@
 use super::{
-    super::{App, HttpError, negotiate::Asked, params::LAST_EVENT_ID, peer::Peer, publish::PublishHeaders},
+    super::{
+        App, HttpError,
+        negotiate::Asked,
+        params::LAST_EVENT_ID,
+        peer::Peer,
+        publish::{self, PublishHeaders},
+    },
     Fields,
     head::{KEPT_BYTES, Repeat, RequestLine},
 };
-use crate::{limits::POLL_ATTENDANCE, transport::poll::Poll};
+use crate::{engine::Draft, limits::POLL_ATTENDANCE, transport::poll::Poll};
 use app::wire::{ChannelName, Reading, Sender, Start};
 use axum::http::{Method, Uri, header};
 use std::{cell::RefCell, collections::VecDeque, net::IpAddr, ops::Range, sync::Arc, time::Duration};
@@ -123,6 +129,18 @@ impl Caller {
             self.attend(app, wait + POLL_ATTENDANCE);
         }
         Some((now + wait, end))
+    }
+
+    /// If the last publish came again, and nothing else: the message, unless something is wrong with it.
+    pub(super) fn publish_again(&mut self, app: &App, received: &[u8]) -> Option<Box<Draft>> {
+        let what = &self.last.as_ref().filter(|last| last.what.method == Method::POST)?.what;
+        let (head, reading) = what.again.as_ref()?;
+        let (length, begin) = head.find(received, may_differ)?;
+        let body = received.get(begin..).filter(|body| length.parse() == Ok(body.len()))?.to_vec();
+        let (channel, name) = (what.channel.clone(), reading.from.clone());
+        let mut headers = self.publish().ok()?;
+        let from = self.sender(app, headers.name.take().or(name)).clone();
+        publish::draft(app, channel, from, headers, body).ok()
     }
 
     /// Whoever polls is there.

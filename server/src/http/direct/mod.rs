@@ -7,6 +7,7 @@ pub mod head;
 
 use super::{App, HttpError, access, channel, dress, negotiate::accepted, params::reading, publish};
 use crate::{
+    engine::Draft,
     limits::HEAD_TIMEOUT,
     transport::{Alarm, Farewell, Gone, Head, Line, Pipe},
 };
@@ -53,15 +54,22 @@ pub(super) struct Direct {
 /// What came on a connection.
 enum Heard {
     /// The last poll, once more, and nothing else: it waits until then.
-    Again(Instant),
+    PollAgain(Instant),
+    /// The last publish, once more, with this message, and nothing else.
+    PublishAgain(Box<Draft>),
     Other(Bytes),
 }
 
 impl Heard {
     fn of(app: &App, caller: &mut Option<Box<Caller>>, bytes: &[u8]) -> Self {
-        match caller.as_mut().and_then(|caller| caller.poll_again(app, bytes)) {
-            Some((over, end)) if end == bytes.len() => Self::Again(over),
-            _ => Self::Other(Bytes::copy_from_slice(bytes)),
+        Self::again(app, caller, bytes).unwrap_or_else(|| Self::Other(Bytes::copy_from_slice(bytes)))
+    }
+
+    fn again(app: &App, caller: &mut Option<Box<Caller>>, bytes: &[u8]) -> Option<Self> {
+        let caller = caller.as_mut()?;
+        match caller.poll_again(app, bytes) {
+            Some((over, end)) => (end == bytes.len()).then_some(Self::PollAgain(over)),
+            None => caller.publish_again(app, bytes).map(Self::PublishAgain),
         }
     }
 }
@@ -75,6 +83,14 @@ struct Request {
     /// Whose pages may read the answer.
     origin: Option<HeaderValue>,
     logged: Option<Box<access::Request>>,
+}
+
+/// What is left of a request when it is known what it came to.
+struct Rest {
+    origin: Option<HeaderValue>,
+    logged: Option<Box<access::Request>>,
+    /// What came behind it.
+    received: Bytes,
 }
 
 /// What a request came to, but for the head of the answer.
@@ -112,7 +128,8 @@ impl Direct {
             consume_budget().await;
             let rest = match heard {
                 Err(Gone) => return Next::Over,
-                Ok(Heard::Again(over)) => self.hold_again(over).await,
+                Ok(Heard::PollAgain(over)) => self.hold_again(over).await,
+                Ok(Heard::PublishAgain(draft)) => self.publish_again(draft).await,
                 Ok(Heard::Other(bytes)) => match self.read(&bytes) {
                     None => return Next::Other(bytes),
                     Some((request, rest)) => {
@@ -127,6 +144,15 @@ impl Direct {
                 None => return Next::Over,
             }
         }
+    }
+
+    /// Answers a publish that came again.
+    async fn publish_again(&mut self, draft: Box<Draft>) -> Option<Bytes> {
+        let Self { app, caller, .. } = self;
+        let caller = caller.as_ref().expect(ASKED);
+        let logged = app.log.request(|| caller.logged().expect(ASKED));
+        let outcome = publish::publish(app, draft).await.map(|body| Outcome::Created(body.into()));
+        self.tell(outcome, Rest { origin: None, logged, received: Bytes::new() }).await
     }
 
     /// Puts off a poll that came again.
@@ -201,6 +227,12 @@ impl Direct {
             Some(body) => self.publish(channel, reading, body).await,
             None => self.poll(channel, reading).await,
         };
+        self.tell(outcome, Rest { origin, logged, received: rest }).await
+    }
+
+    /// Says what a request came to, or puts off the answer.
+    async fn tell(&mut self, outcome: Result<Outcome, HttpError>, rest: Rest) -> Option<Bytes> {
+        let Rest { origin, logged, received } = rest;
         let closes = self.app.hub.is_closing();
         let mut retry_after = None;
         let (head, body) = match outcome {
@@ -211,7 +243,7 @@ impl Direct {
             }
             Ok(Outcome::Waits(over)) => {
                 self.line.head = head(&POLLED, origin, channel::polled).closing(closes);
-                self.line.received = BytesMut::from(rest);
+                self.line.received = BytesMut::from(received);
                 return self.hold(over, logged).await;
             }
             Err(error) => {
@@ -224,7 +256,7 @@ impl Direct {
         if let Some(logged) = logged {
             logged.end(head.status(), body.len() as u64);
         }
-        (!closes).then_some(rest)
+        (!closes).then_some(received)
     }
 
     /// Gives the answer to the poll when there is one; what came meanwhile, unless the connection ends.
@@ -244,7 +276,8 @@ impl Direct {
         let caller = self.caller.as_mut().expect(ASKED);
         let mut headers = caller.publish()?;
         let from = caller.sender(&self.app, headers.name.take().or(reading.from)).clone();
-        Ok(Outcome::Created(publish::publish(&self.app, channel, from, headers, body.into()).await?.into()))
+        let draft = publish::draft(&self.app, channel, from, headers, body.into())?;
+        Ok(Outcome::Created(publish::publish(&self.app, draft).await?.into()))
     }
 
     async fn poll(&mut self, channel: ChannelName, mut reading: Reading) -> Result<Outcome, HttpError> {

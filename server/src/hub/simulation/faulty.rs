@@ -47,7 +47,7 @@ impl Faulty {
 }
 
 impl Engine for Faulty {
-    fn append(&self, draft: Draft) -> BoxFuture<'_, Result<Appended, AppendError>> {
+    fn append(&self, draft: Box<Draft>) -> BoxFuture<'_, Result<Appended, AppendError>> {
         async move {
             self.dawdle().await;
             if self.one_in(20) {
