@@ -67,7 +67,7 @@ impl Memory {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn append_now(&self, draft: Box<Draft>) -> Result<Appended, AppendError> {
+    fn append_now(&self, draft: Draft) -> Result<Appended, AppendError> {
         let mut state = self.state();
         if state.closed {
             return Err(AppendError::Closed);
@@ -90,7 +90,7 @@ impl Memory {
         if !draft.fits(last) {
             return Err(AppendError::NotLast(last));
         }
-        let stored = state.store(*draft, &self.lineage, &self.options, &*self.tail);
+        let stored = state.store(draft, &self.lineage, &self.options, &*self.tail);
         let appended = Appended { id: stored.message.id, time: stored.message.time, duplicate: false };
         if let Some((key, digest)) = used_as {
             state.used.push_back((now, key.clone()));
@@ -206,7 +206,7 @@ impl State {
 
 impl Engine for Memory {
     fn append(&self, draft: Box<Draft>) -> BoxFuture<'_, Result<Appended, AppendError>> {
-        async move { self.append_now(draft) }.boxed()
+        async move { self.append_now(*draft) }.boxed()
     }
 
     fn read(&self, query: Query) -> BoxFuture<'_, Result<Slice, ReadError>> {

@@ -313,6 +313,45 @@ async fn who_asks_is_who_the_request_says() {
     assert_eq!((refused.status, &refused.json()["error"]["code"]), (403, &"forbidden-origin".into()));
 }
 
+/// Its head is not read again: whatever is in its body is.
+#[tokio::test]
+async fn a_publish_that_comes_again_says_what_it_says() {
+    let baro = Baro::start_with(FLAGS).await;
+    let mut client = Client::connect(&baro).await;
+    let fields = "Content-Type: application/json\r\n";
+    let large = format!("[{}]", "1,".repeat(600));
+    let said = [
+        ("[1]", 201, ""),
+        ("[1]", 201, ""),
+        ("{bad", 400, "bad-body"),
+        ("{\"a\": 22}", 201, ""),
+        ("", 400, "bad-body"),
+        (&large, 413, "too-large"),
+        ("3", 201, ""),
+    ];
+    for (body, status, code) in said {
+        let answer = client.ask(&post("/c/a", fields, body)).await.unwrap();
+        assert!(answer.is_direct, "{body}");
+        assert_eq!(
+            (answer.status, answer.json()["error"]["code"].as_str().unwrap_or_default()),
+            (status, code),
+            "{body}"
+        );
+    }
+    // Two in one go, of which the first comes again, and one in two pieces.
+    let both = post("/c/a", fields, "4") + &post("/c/a", fields, "5");
+    client.send(&both).await;
+    assert_eq!(client.answer().await.unwrap().status, 201);
+    assert_eq!(client.answer().await.unwrap().status, 201);
+    let six = post("/c/a", fields, "[6]");
+    client.send(&six[..six.len() - 1]).await;
+    client.send(&six[six.len() - 1..]).await;
+    assert_eq!(client.answer().await.unwrap().status, 201);
+    let all = client.ask(&get("/c/a?last=10", "")).await.unwrap().json();
+    let said: Vec<_> = super::support::bodies(&all).iter().map(Value::to_string).collect();
+    assert_eq!(said, ["[1]", "[1]", "{\"a\":22}", "3", "4", "5", "[6]"]);
+}
+
 #[tokio::test]
 async fn polls_wait_and_go_on_over_one_connection() {
     let baro = Baro::start_with(FLAGS).await;

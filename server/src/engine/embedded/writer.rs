@@ -158,7 +158,7 @@ impl Writer {
             return;
         }
         let (drafts, replies): (Vec<_>, Vec<_>) = waiting.drain(..).unzip();
-        let outcomes = self.append_all(drafts);
+        let outcomes = self.append_all(drafts.into_iter());
         for (reply, outcome) in replies.into_iter().zip(outcomes) {
             // The publisher may have gone; its message is stored all the same.
             let _ = reply.send(outcome);
@@ -166,7 +166,7 @@ impl Writer {
     }
 
     /// Append, make durable, dispatch; the caller acknowledges.
-    fn append_all(&mut self, drafts: Vec<Box<Draft>>) -> Vec<Outcome> {
+    fn append_all(&mut self, drafts: impl ExactSizeIterator<Item = Box<Draft>>) -> Vec<Outcome> {
         let count = drafts.len();
         if let Err(error) = self.settle() {
             return vec![Err(error); count];
@@ -261,11 +261,11 @@ impl Writer {
     /// Everything but the commit; what is `added` comes with the row of its channel.
     fn write(
         &mut self,
-        drafts: Vec<Box<Draft>>,
+        drafts: impl Iterator<Item = Box<Draft>>,
         added: &mut Vec<(i64, Arc<Stored>)>,
     ) -> rusqlite::Result<Vec<Outcome>> {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        let outcomes = drafts.into_iter().map(|draft| self.take(*draft, added)).collect::<Result<_, _>>()?;
+        let outcomes = drafts.map(|draft| self.take(*draft, added)).collect::<Result<_, _>>()?;
         row::insert(&self.connection, added)?;
         self.ledger.write(&self.connection)?;
         self.connection
