@@ -40,11 +40,13 @@ pub(super) fn from_row(row: &Row<'_>, lineage: &Lineage) -> rusqlite::Result<Arc
 }
 
 /// The statements that add messages: so many at once each, the most first. Within one, SQLite finds the place of the next
-/// row where it left the last.
+/// row where it left the last. `OR FAIL`, because whatever fails undoes the whole transaction: to undo one statement SQLite
+/// would copy each page it touches, with many channels into a temporary file.
 static INSERTS: LazyLock<[(usize, String); 3]> = LazyLock::new(|| {
     [64, 8, 1].map(|rows| {
         let values = ["(?,?,?,?,?,?,?,?,?,?)"].repeat(rows).join(",");
-        (rows, format!("INSERT INTO messages(offset,channel,prev,time,from_id,from_name,kind,key,encoding,body) VALUES {values}"))
+        let columns = "offset,channel,prev,time,from_id,from_name,kind,key,encoding,body";
+        (rows, format!("INSERT OR FAIL INTO messages({columns}) VALUES {values}"))
     })
 });
 
