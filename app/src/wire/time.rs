@@ -1,5 +1,5 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::{cell::Cell, fmt, str::FromStr};
+use std::{fmt, str::FromStr};
 use time::{OffsetDateTime, UtcOffset, format_description::BorrowedFormatItem, macros::format_description};
 
 const FORMAT: &[BorrowedFormatItem<'_>] =
@@ -26,24 +26,10 @@ impl Time {
 
 /// RFC 3339 with milliseconds, of a year with four digits. By hand: each message has one, and the general way takes as
 /// long as all the rest of it.
-#[derive(Clone, Copy)]
 struct Text([u8; 24]);
 
 impl Text {
-    /// Of a time; messages that come together have the same.
     fn of(time: Time) -> Option<Self> {
-        thread_local! {
-            static LAST: Cell<Option<(Time, Text)>> = const { Cell::new(None) };
-        }
-        if let Some((_, text)) = LAST.get().filter(|(last, _)| *last == time) {
-            return Some(text);
-        }
-        let text = Self::write(time)?;
-        LAST.set(Some((time, text)));
-        Some(text)
-    }
-
-    fn write(time: Time) -> Option<Self> {
         let civil = time.civil(0);
         let year = u32::try_from(civil.year()).ok().filter(|year| *year <= 9999)?;
         let mut text = *b"0000-00-00T00:00:00.000Z";

@@ -115,6 +115,7 @@ impl Hub {
     pub async fn publish(&self, draft: impl Into<Box<Draft>>) -> Result<Appended, AppendError> {
         let draft = draft.into();
         let attendance = &self.0.attendance;
+        // Whoever begins to write after this writes something else.
         let typist = attendance.has_typers().then(|| (draft.channel.clone(), draft.from.clone()));
         let appended = self.0.engine.append(draft).await?;
         // Who has said it is no longer writing it.

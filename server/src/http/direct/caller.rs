@@ -138,9 +138,7 @@ impl Caller {
         let (length, begin) = head.find(received, may_differ)?;
         let body = received.get(begin..).filter(|body| length.parse() == Ok(body.len()))?.to_vec();
         let (channel, name) = (what.channel.clone(), reading.from.clone());
-        let mut headers = self.publish().ok()?;
-        let from = self.sender(app, headers.name.take().or(name)).clone();
-        publish::draft(app, channel, from, headers, body).ok()
+        self.draft(app, channel, name, body).ok()
     }
 
     /// Whoever polls is there.
@@ -177,10 +175,18 @@ impl Caller {
         self.last = Some(Last { what, poll: None, attended: None });
     }
 
-    /// What the fields say of a message.
-    pub(super) fn publish(&mut self) -> Result<PublishHeaders, HttpError> {
-        let headers = &self.asked.headers;
-        self.publish.get_or_insert_with(|| PublishHeaders::read(headers)).clone()
+    /// The message with this body, as the fields and the name in the query say.
+    pub(super) fn draft(
+        &mut self,
+        app: &App,
+        channel: ChannelName,
+        name: Option<String>,
+        body: Vec<u8>,
+    ) -> Result<Box<Draft>, HttpError> {
+        let fields = &self.asked.headers;
+        let mut headers = self.publish.get_or_insert_with(|| PublishHeaders::read(fields)).clone()?;
+        let from = self.sender(app, headers.name.take().or(name)).clone();
+        publish::draft(app, channel, from, headers, body)
     }
 
     /// Who speaks under a name, or without one.

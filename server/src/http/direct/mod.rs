@@ -274,9 +274,7 @@ impl Direct {
 
     async fn publish(&mut self, channel: ChannelName, reading: Reading, body: Bytes) -> Result<Outcome, HttpError> {
         let caller = self.caller.as_mut().expect(ASKED);
-        let mut headers = caller.publish()?;
-        let from = caller.sender(&self.app, headers.name.take().or(reading.from)).clone();
-        let draft = publish::draft(&self.app, channel, from, headers, body.into())?;
+        let draft = caller.draft(&self.app, channel, reading.from, body.into())?;
         Ok(Outcome::Created(publish::publish(&self.app, draft).await?.into()))
     }
 
