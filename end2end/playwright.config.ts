@@ -1,3 +1,5 @@
+// Configuration of the end-to-end tests: one project with JavaScript and one without.
+
 import { defineConfig } from "@playwright/test";
 
 const launchOptions = {
@@ -15,7 +17,7 @@ const launchOptions = {
 
 export default defineConfig({
   testDir: "tests",
-  // One browser at a time: tests measure nothing, but two cores are soon full.
+  // One worker, because a server and a browser already use the two cores of the test machine.
   workers: 1,
   timeout: 60_000,
   expect: { timeout: 15_000 },

@@ -1,5 +1,5 @@
-//! Pure functions from messages to a chart. No transcendental functions: server and browser must
-//! draw the same picture.
+//! Pure functions that turn messages into a chart. They use no transcendental functions, because those may give
+//! different results on the server and in the browser, which must draw the same picture.
 
 mod plot;
 mod ticks;
@@ -14,19 +14,19 @@ use crate::{
 };
 use std::collections::VecDeque;
 
-/// Series of one panel.
+/// Maximum number of series in one panel.
 pub const MAX_SERIES: usize = 6;
-/// Rows of the table.
+/// Maximum number of rows in the table.
 pub const TABLE_ROWS: usize = 20;
-/// Fields whose numbers one reading keeps.
+/// Maximum number of fields in one reading.
 const MAX_FIELDS: usize = 12;
-/// Readings kept: five minutes at seven a second.
+/// Maximum number of readings in memory: five minutes at about seven per second.
 const MAX_READINGS: usize = 2048;
-/// Messages with a field before it is a series.
+/// Number of messages that must contain a field before it becomes a series.
 const SERIES_AFTER: u32 = 2;
 
-/// The numbers of one message: fields at the top level of a JSON object, one level below it as `a.b`,
-/// or a bare number as `value`.
+/// Returns the numbers of one message: fields at the top level of a JSON object, fields one level below as `a.b`, or a
+/// bare number as `value`.
 pub fn readings(message: &Message) -> Option<Reading> {
     let Body::Json(json) = &message.body else { return None };
     let mut values = numbers(json);
@@ -34,7 +34,7 @@ pub fn readings(message: &Message) -> Option<Reading> {
     (!values.is_empty()).then_some(Reading { time: message.time, values })
 }
 
-/// What was measured so far: a bounded tail of readings, and the series in order of first appearance.
+/// The newest readings of a channel, and its fields in the order of their first appearance.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Store {
     readings: VecDeque<Reading>,
@@ -42,7 +42,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Takes readings in the order they were stored.
+    /// Adds readings, which must be in the order in which they were stored.
     pub fn extend(&mut self, readings: impl IntoIterator<Item = Reading>) {
         for reading in readings {
             for (field, _) in &reading.values {
@@ -59,28 +59,28 @@ impl Store {
         }
     }
 
-    /// The series, in order of first appearance: colours and dashes follow it.
+    /// Returns the series in the order of their first appearance, which decides their colours and dashes.
     pub fn series(&self) -> Vec<String> {
         let often = self.fields.iter().filter(|(_, times)| *times >= SERIES_AFTER);
         often.take(MAX_SERIES).map(|(field, _)| field.clone()).collect()
     }
 
-    /// When the newest reading was stored.
+    /// Returns the time of the newest reading.
     pub fn newest(&self) -> Option<Time> {
         self.readings.iter().map(|reading| reading.time).max()
     }
 
-    /// The newest value of a series.
+    /// Returns the newest value of a series.
     pub fn latest(&self, field: &str) -> Option<f64> {
         self.readings.iter().rev().find_map(|reading| value_of(reading, field))
     }
 
-    /// Readings after a moment.
+    /// Returns the number of readings after a time.
     pub fn after(&self, time: Time) -> usize {
         self.readings.iter().rev().take_while(|reading| reading.time > time).count()
     }
 
-    /// The newest readings, newest first, for the table.
+    /// Returns the readings of the table, newest first.
     pub fn table(&self) -> impl Iterator<Item = &Reading> {
         self.readings.iter().rev().take(TABLE_ROWS)
     }
@@ -90,7 +90,7 @@ impl Store {
     }
 }
 
-/// The value of a field in a reading.
+/// Returns the value of a field in a reading.
 pub fn value_of(reading: &Reading, field: &str) -> Option<f64> {
     reading.values.iter().find(|(known, _)| known == field).map(|(_, value)| *value)
 }

@@ -1,4 +1,4 @@
-//! Pure functions from the feed's entries to the rows that are drawn.
+//! Pure functions that turn the entries of the feed into the rows on the page.
 
 mod json;
 
@@ -10,37 +10,37 @@ use crate::{
 };
 use std::{collections::VecDeque, sync::Arc};
 
-/// Messages of one author within this time stand under one name.
+/// Consecutive messages from one sender with at most this many milliseconds between them share one heading.
 const GROUP_MS: i64 = 5 * 60 * 1000;
-/// Longer text collapses.
+/// Text with more lines is collapsed.
 pub const COLLAPSE_LINES: usize = 12;
-/// Characters that fill a line of the feed, for guessing how many lines a text takes.
+/// Estimated number of characters in a line of the feed. Used to estimate how many lines a text fills.
 const LINE_CHARS: usize = 90;
 
-/// One row of the feed.
+/// A row of the feed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Row {
     /// A new day begins.
     Day {
-        /// The first message of the day.
+        /// The id of the first message of the day.
         id: Id,
-        /// Its time.
+        /// The time of that message.
         time: Time,
     },
     /// A message.
     Message(MessageRow),
-    /// The connection was away; nothing is missing.
+    /// The connection was lost, but no message is missing.
     Away {
         /// Unique in the feed.
         key: u64,
-        /// How long.
+        /// How long the connection was lost.
         seconds: u32,
     },
-    /// Messages are gone.
+    /// Messages are missing.
     Missed {
         /// Unique in the feed.
         key: u64,
-        /// Which and why.
+        /// The missing range and the reason.
         missed: Missed,
     },
 }
@@ -50,20 +50,20 @@ pub enum Row {
 pub struct MessageRow {
     /// The message.
     pub message: Arc<Message>,
-    /// It begins a group: name and node are shown.
+    /// Whether the row begins a group. Such a row shows the sender's name and node.
     pub head: bool,
-    /// It came by catching up.
+    /// Whether the message arrived after a reconnection instead of live.
     pub caught_up: bool,
-    /// The visitor who looks wrote it.
+    /// Whether the visitor of this page sent the message.
     pub own: bool,
 }
 
-/// What makes a row the same row: with an equal key nothing has to be drawn again.
+/// The identity of a row. A row with the same key as before is not drawn again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RowKey {
     /// [`Row::Day`]
     Day(Id),
-    /// [`Row::Message`]: id, head, caught up.
+    /// [`Row::Message`]: `id`, `head` and `caught_up`.
     Message(Id, bool, bool),
     /// [`Row::Away`]
     Away(u64),
@@ -72,7 +72,7 @@ pub enum RowKey {
 }
 
 impl Row {
-    /// The row's key.
+    /// Returns the row's key.
     pub fn key(&self) -> RowKey {
         match self {
             Self::Day { id, .. } => RowKey::Day(*id),
@@ -83,7 +83,7 @@ impl Row {
     }
 }
 
-/// The rows of a feed, for the visitor `own` in the zone `zone` minutes east of UTC.
+/// Builds the rows of a feed. `own` is the id of the page's visitor, and `zone` is in minutes east of UTC.
 pub fn rows(feed: &VecDeque<Entry>, own: &str, zone: i16) -> Vec<Row> {
     let mut rows = Vec::with_capacity(feed.len() + 4);
     let mut previous: Option<&Message> = None;
@@ -121,12 +121,12 @@ fn groups(previous: &Message, next: &Message) -> bool {
     previous.from == next.from && (next.time.0 - previous.time.0).abs() <= GROUP_MS
 }
 
-/// The id of the newest message.
+/// Returns the id of the newest message.
 pub fn newest(feed: &VecDeque<Entry>) -> Option<Id> {
     messages(feed).next_back().map(|message| message.id)
 }
 
-/// The messages of a feed, oldest first.
+/// Returns the messages of a feed, oldest first.
 pub fn messages(feed: &VecDeque<Entry>) -> impl DoubleEndedIterator<Item = &Arc<Message>> {
     feed.iter().filter_map(|entry| match entry {
         Entry::Message { message, .. } => Some(message),
@@ -134,19 +134,19 @@ pub fn messages(feed: &VecDeque<Entry>) -> impl DoubleEndedIterator<Item = &Arc<
     })
 }
 
-/// The messages after `last`, oldest first; all of them if `last` is no longer there.
+/// Returns the messages after `last`, oldest first, or every message if the feed no longer contains `last`.
 pub fn since(feed: &VecDeque<Entry>, last: Option<Id>) -> Vec<Arc<Message>> {
     let mut new: Vec<_> = messages(feed).rev().take_while(|message| Some(message.id) != last).cloned().collect();
     new.reverse();
     new
 }
 
-/// What stands in a node: the first letter of a name.
+/// Returns the first letter of a name, which the node of a sender shows.
 pub fn initial(name: &str) -> String {
     name.trim().chars().next().map_or_else(|| "·".to_owned(), |first| first.to_uppercase().collect())
 }
 
-/// The number of lines of a text that is too long to be shown at once.
+/// Returns the number of lines of a text that must be collapsed, or `None` if the text is short enough.
 pub fn long_text(text: &str) -> Option<usize> {
     let lines: usize = text.lines().map(|line| line.chars().count().div_ceil(LINE_CHARS).max(1)).sum();
     (lines > COLLAPSE_LINES).then_some(lines)

@@ -1,7 +1,7 @@
-//! Every sentence of the page, in English and Korean. Pure: values in, text out.
+//! Every sentence of the page, in English and Korean, as pure functions from values to text.
 //!
-//! No sentence is joined from fragments; each has its own plural form. Korean sentences are worded so
-//! that no particle depends on the last sound of a name.
+//! No sentence is assembled from fragments, because word order and plural forms differ between languages. Korean
+//! sentences are worded so that no particle depends on the last sound of a name.
 
 mod numbers;
 mod states;
@@ -12,7 +12,7 @@ pub use states::SLOW_MS;
 
 use crate::{page::Lang, wire::NameError};
 
-/// The words of one language.
+/// The sentences in one language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Words(pub Lang);
 
@@ -25,73 +25,73 @@ macro_rules! labels {
 }
 
 labels! {
-    /// The list of channels.
+    /// Title of the list of channels.
     channels: "Channels", "채널";
     /// Heading of the side column.
     other_channels: "Your channels", "채널 목록";
-    /// Link and heading.
+    /// Link to the form that opens a channel, and heading of the form.
     open_a_channel: "Open a channel", "채널 열기";
-    /// Under the heading.
+    /// Text under the heading "Open a channel".
     open_help: "Joins it if it exists, makes it if it does not.", "있으면 들어가고, 없으면 새로 만듭니다.";
-    /// Button.
+    /// Button that opens a channel.
     open: "Open", "열기";
-    /// Label of the name field.
+    /// Label of the field for the channel name.
     channel_name: "Channel name", "채널 이름";
-    /// The rule of names.
+    /// Hint below the field for the channel name: the valid characters.
     name_rule: "Letters in any language, numbers, “-”, “_” and “.”.", "어떤 언어든 글자, 숫자, ‘-’, ‘_’, ‘.’를 쓸 수 있어요.";
-    /// Heading.
+    /// Heading of the card with commands on the home page.
     send_now: "Send something now", "지금 보내 보기";
-    /// Under the heading.
+    /// Text under the heading "Send something now".
     send_now_help: "Paste this in a terminal and watch it arrive.", "터미널에 붙여 넣고 도착하는 것을 보세요.";
-    /// Heading in a channel.
+    /// Heading of the card with the command on a channel's page.
     send_from_program: "Send from a program", "프로그램에서 보내기";
-    /// The text of the commands.
+    /// The message that the commands in the card publish.
     hello: "Hello, Baro", "안녕, 바로";
-    /// Button.
+    /// Button that copies a command.
     copy: "Copy", "복사";
-    /// The same, just pressed.
+    /// Text of the copy button after a press.
     copied: "Copied", "복사함";
-    /// Skip link.
+    /// Link that skips to the content.
     skip: "Skip to content", "본문으로 건너뛰기";
-    /// Landmark of the app bar's links.
+    /// Landmark label of the links in the app bar.
     main_navigation: "Baro", "바로";
-    /// Column head.
+    /// Column heading.
     last: "Last", "마지막";
-    /// Column head.
+    /// Column heading.
     channel: "Channel", "채널";
-    /// Column head.
+    /// Column heading.
     message: "Message", "메시지";
-    /// Column head.
+    /// Column heading.
     past_hour: "Past hour", "지난 1시간";
-    /// The end of the line.
+    /// Label of the present: the end of a sparkline, a chart and the feed.
     now: "now", "지금";
-    /// Column head.
+    /// Column heading.
     here: "Here", "여기";
-    /// Empty server.
+    /// Heading of the list when the server has no channels.
     no_channels: "No channels yet", "아직 채널이 없어요";
-    /// What to do about it.
+    /// Text under the heading "No channels yet".
     no_channels_help: "Choose a name and it opens. A first message from a terminal works as well.", "이름을 정하면 바로 열려요. 터미널에서 먼저 보내도 채널이 생겨요.";
-    /// Under the list.
+    /// Text under the list of channels.
     newest_first: "Newest message first.", "새 메시지가 온 채널이 위에 있어요.";
     /// Heading of an empty channel.
     beginning: "This is the beginning", "여기가 시작입니다";
-    /// Link to history.
+    /// Link to older messages.
     older: "Show older messages", "이전 메시지 더 보기";
-    /// Link from history.
+    /// Link from the history back to the newest messages.
     newest: "Go to now", "지금으로 가기";
-    /// Name of the feed.
+    /// Label of the feed.
     messages: "Messages", "메시지";
-    /// Own marker.
+    /// Marks the visitor's own name.
     you: "you", "나";
-    /// Beside somebody in the list of who is there.
+    /// Marks a writing sender in the list of people in the channel.
     writes: "writing", "쓰는 중";
-    /// Label of the text field.
+    /// Label of the message field.
     your_message: "Message", "메시지";
-    /// Button.
+    /// Button that sends the message.
     send: "Send", "보내기";
-    /// Button in JSON mode.
+    /// The send button when the message is JSON.
     send_json: "Send JSON", "JSON 보내기";
-    /// Below the text field.
+    /// Hint below the message field.
     enter_sends: "Enter to send, Shift+Enter for a new line", "Enter로 보내기, Shift+Enter로 줄바꿈";
     /// State of an outgoing message.
     sending: "Sending", "보내는 중";
@@ -99,52 +99,52 @@ labels! {
     waiting: "Waiting", "기다림";
     /// State of an outgoing message.
     failed: "Failed", "실패";
-    /// Button.
+    /// Button that retries a failed message.
     send_again: "Send again", "다시 보내기";
-    /// Button.
+    /// Button that discards a failed message.
     delete: "Delete", "지우기";
-    /// Why a message failed.
+    /// The reason that is shown for a failed message without an answer.
     no_answer: "The server did not answer for 10 s.", "서버가 10초 동안 답하지 않음";
     /// Heading of the charts.
     live_values: "Live values", "실시간 값";
-    /// Name of the choice of range.
+    /// Label of the selection of a time range.
     range: "Range", "구간";
-    /// Button.
+    /// Button that pauses the charts.
     pause: "Pause", "멈춤";
-    /// Button.
+    /// Button that resumes the charts.
     resume: "Resume", "이어서 보기";
-    /// Toggle.
+    /// Toggle that shows the numbers as a table.
     show_table: "Show as table", "표로 보기";
-    /// Column head.
+    /// Column heading.
     time: "Time", "시각";
-    /// Empty chart.
+    /// Text of a chart that has no numbers yet; an example of a message follows it.
     no_numbers: "A chart appears when messages have numbers, such as", "숫자가 든 메시지가 오면 그래프가 그려져요. 예:";
-    /// The own node's menu.
+    /// Title of the menu behind the visitor's own node.
     settings: "Your name and language", "이름과 언어";
-    /// Field.
+    /// Label of the field for the visitor's name.
     your_name: "Name", "이름";
-    /// Button.
+    /// Button that saves the visitor's name.
     save: "Save", "저장";
-    /// Field.
+    /// Label of the choice of language.
     language: "Language", "언어";
-    /// Toggle of long text.
+    /// Toggle that expands long text.
     show_all: "Show all", "모두 보기";
-    /// Toggle of long text.
+    /// Toggle that collapses long text.
     show_less: "Show less", "줄여 보기";
-    /// Toggle of JSON.
+    /// Toggle that shows a JSON body on several lines.
     json_details: "Show the JSON over several lines", "JSON을 여러 줄로 보기";
-    /// Link on the problem page.
+    /// Link to the list of channels on an error page.
     to_channels: "Channels", "채널 목록";
-    /// Over the field after a refused form.
+    /// Text above the message field after a form post was refused.
     not_sent: "Not sent.", "보내지 못했어요.";
-    /// Button after a failed load.
+    /// Link that reloads the page.
     reload: "Reload", "새로 고침";
-    /// When script or WASM could not be loaded.
+    /// Text when the script or the WASM module could not be loaded.
     not_live: "Live updates could not start.", "실시간 연결을 시작하지 못했어요.";
 }
 
 impl Words {
-    /// After the form of one's own name.
+    /// Text after the visitor's new name was saved.
     pub fn name_saved(self, name: &str) -> String {
         match self.0 {
             Lang::En => format!("Saved: you are {name} now."),
@@ -152,7 +152,7 @@ impl Words {
         }
     }
 
-    /// After the form of one's own name, when it is none.
+    /// Text after the visitor's new name was refused; `why` is the server's reason.
     pub fn name_refused(self, why: &str) -> String {
         match self.0 {
             Lang::En => format!("Your name stays as it was: {why}."),
@@ -174,7 +174,7 @@ impl Words {
         }
     }
 
-    /// The document's title.
+    /// The title of the document. `unseen` is the number of messages that the visitor has not seen.
     pub fn title(self, subject: Option<&str>, unseen: usize) -> String {
         match (subject, unseen) {
             (Some(subject), 0) => format!("{subject} – Baro"),
@@ -189,13 +189,13 @@ impl Words {
         self.choose(|| if channels == 1 { "1 open".to_owned() } else { format!("{n} open") }, || format!("{n}개 열림"))
     }
 
-    /// How many connections watch, for assistive technology.
+    /// The number of connections that read a channel, for assistive technology.
     pub fn here_now(self, here: u32) -> String {
         let n = count(here as usize);
         self.choose(|| format!("{n} here now"), || format!("지금 여기 {n}"))
     }
 
-    /// Beside it: who they are.
+    /// The number of visitors and programs in a channel.
     pub fn people_and_programs(self, people: u32, programs: u32) -> String {
         let (n, m) = (count(people as usize), count(programs as usize));
         let one = |number: u32, one: &str, many: &str| if number == 1 { one.to_owned() } else { many.to_owned() };
@@ -208,7 +208,7 @@ impl Words {
         )
     }
 
-    /// Beside the now dot: who else is writing.
+    /// Who else is writing; empty if nobody is.
     pub fn writing(self, names: &[String]) -> String {
         match names {
             [] => String::new(),
@@ -223,7 +223,7 @@ impl Words {
         }
     }
 
-    /// A sparkline in words.
+    /// A sparkline in words, for assistive technology.
     pub fn pace(self, messages: u32) -> String {
         let n = count(messages as usize);
         self.choose(
@@ -238,7 +238,7 @@ impl Words {
         )
     }
 
-    /// Why a text is no channel name.
+    /// Why a text is not a channel name.
     pub fn name_error(self, error: &NameError) -> String {
         match error {
             NameError::Empty => self.pick("Type a name.", "이름을 써 주세요.").to_owned(),
@@ -254,7 +254,7 @@ impl Words {
         }
     }
 
-    /// Under the heading of an empty channel.
+    /// Text under the heading of an empty channel.
     pub fn empty_channel(self, name: &str) -> String {
         self.choose(
             || format!("Nothing in “{name}” yet. The first message opens it."),
@@ -262,12 +262,12 @@ impl Words {
         )
     }
 
-    /// In the empty text field.
+    /// Placeholder of the message field.
     pub fn write_to(self, name: &str) -> String {
         self.choose(|| format!("Write to {name}"), || format!("{name}에 쓰기"))
     }
 
-    /// The jump button.
+    /// Text of the button that jumps to new messages.
     pub fn new_messages(self, messages: usize) -> String {
         let n = count(messages);
         self.choose(
@@ -276,19 +276,19 @@ impl Words {
         )
     }
 
-    /// A body that is no text.
+    /// Shown instead of a binary body; `size` is in bytes.
     pub fn binary(self, size: usize) -> String {
         let n = count(size);
         self.choose(|| format!("binary, {n} B"), || format!("바이너리, {n} B"))
     }
 
-    /// How long a collapsed text is.
+    /// Toggle that expands a long text, with its number of lines.
     pub fn all_lines(self, lines: usize) -> String {
         let n = count(lines);
         self.choose(|| format!("Show all {n} lines"), || format!("{n}줄 모두 보기"))
     }
 
-    /// Below the text field while nothing can be sent.
+    /// Text below the message field while the page is not connected; `waiting` is the number of queued messages.
     pub fn queue(self, waiting: usize) -> String {
         let n = count(waiting);
         match waiting {
@@ -300,13 +300,13 @@ impl Words {
         }
     }
 
-    /// The size counter.
+    /// The size of the message and the limit, both given in bytes.
     pub fn size_of(self, size: usize, limit: usize) -> String {
         let (size, limit) = (bytes(size), bytes(limit));
         self.choose(|| format!("{size} of {limit}"), || format!("{limit} 중 {size}"))
     }
 
-    /// Where typed JSON breaks.
+    /// The line and column where the typed JSON becomes invalid, if known.
     pub fn json_error(self, place: Option<(usize, usize)>) -> String {
         match place {
             Some((line, column)) => self.choose(
@@ -317,7 +317,7 @@ impl Words {
         }
     }
 
-    /// Who the own node is, for assistive technology.
+    /// Label of the visitor's own node, for assistive technology.
     pub fn own_node(self, name: &str) -> String {
         self.choose(|| format!("{name}, that is you: name and language"), || format!("나({name}): 이름과 언어"))
     }

@@ -1,11 +1,11 @@
-//! What Baro's server and its page share. Builds for both; knows no socket, no store, no tokio.
+//! The code that Baro's server and its page share. It compiles for both, so it uses no sockets, no store and no tokio.
 //!
-//! - [`wire`]: names, messages, frames, errors, limits. Serde only.
-//! - [`page`]: what the server hands to a page when it renders it.
-//! - [`live`]: the page's view of the connection: signals in, commands out.
-//! - [`feed`] and [`chart`]: pure functions from messages to what is drawn.
-//! - [`i18n`]: every sentence, in Korean and English.
-//! - [`pages`] and [`components`]: the screens.
+//! - [`wire`]: the protocol: names, messages, frames, errors and limits.
+//! - [`page`]: the data that the server renders a page from.
+//! - [`live`]: the interface between the page and its connection.
+//! - [`feed`] and [`chart`]: pure functions that turn messages into rows and charts.
+//! - [`i18n`]: every sentence of the page, in English and Korean.
+//! - [`pages`] and [`components`]: the screens and their parts.
 
 pub mod chart;
 pub mod components;

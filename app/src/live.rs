@@ -1,110 +1,110 @@
-//! The page's view of the connection: signals in, commands out; plain data.
+//! The interface between the page and its connection: signals for the page, actions for the connection.
 //!
-//! The `frontend` crate writes the signals (through [`Live::apply`]) and listens to the commands;
-//! components read the signals and call the methods. On the server nobody listens and nothing changes.
+//! The `frontend` crate writes the signals (through [`Live::apply`]) and receives the actions; components read the
+//! signals and call the methods. On the server there is no connection, so the signals keep their first value.
 
 use crate::{
     page::{Page, Screen},
-    wire::{Body, ChannelEntry, Id, Message, Missed, Presence, Sender},
+    wire::{Body, ChannelEntry, Id, Message, Missed, PresenceUpdate, Sender},
 };
 use leptos::prelude::{Update as _, *};
 use std::{collections::VecDeque, sync::Arc};
 
-/// Messages the document keeps; older ones are a link away.
+/// Maximum entries of the feed in the page. A link leads to older messages.
 pub const FEED_ROWS: usize = 400;
-/// Commands kept until the connection's machine listens (it starts right after hydration).
-const COMMAND_QUEUE: usize = 64;
+/// Maximum actions that wait until the state machine of the connection listens, right after hydration.
+const ACTION_QUEUE: usize = 64;
 
-/// How frames travel.
+/// The transport of frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
-    /// Both ways on one connection.
+    /// One connection for both directions.
     WebSocket,
-    /// One stream towards the page; sending by requests.
+    /// An event stream to the page; the page sends with requests.
     Sse,
 }
 
-/// The state of the connection: what the pill says.
+/// The state of the connection, shown in the pill of the app bar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
-    /// Before the page is hydrated, or without script: the rendered page.
+    /// The page shows what the server rendered, because it is not hydrated yet or runs without scripts.
     Snapshot,
-    /// The first connection is being made (shown after 300 ms).
+    /// The page makes its first connection (shown after 300 ms).
     Connecting,
     /// Messages arrive as they are published.
     Live {
-        /// Over this.
+        /// The transport in use.
         transport: Transport,
         /// Median of the last five round trips, if one was measured.
         round_trip_ms: Option<u32>,
     },
-    /// Connected again: stays four seconds.
+    /// The page reconnected and received what it missed (shown for four seconds).
     CaughtUp {
-        /// Over this.
+        /// The transport in use.
         transport: Transport,
-        /// Messages that came while the page was away.
+        /// Number of messages that arrived while the connection was lost.
         messages: u32,
-        /// Older ones are gone.
+        /// Whether the server no longer has some of the missed messages.
         partly: bool,
     },
-    /// Waiting to try again (shown after one second of silence).
+    /// The page waits for its next attempt (shown one second after the connection was lost).
     Reconnecting {
-        /// Seconds until the next try, counting down.
+        /// Seconds until the next attempt, counting down.
         seconds: u32,
     },
     /// The browser has no network.
     Offline,
-    /// The network is there and the server does not answer.
+    /// The browser has a network, but the server does not answer.
     ServerDown,
 }
 
-/// One thing in the feed, in order.
+/// An entry of the feed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Entry {
     /// A message.
     Message {
-        /// The message itself, shared.
+        /// The message, shared with the rows.
         message: Arc<Message>,
-        /// It came by catching up, not live: its rail is dotted amber.
+        /// Whether the message arrived after a reconnection instead of live. Its rail is then dotted amber.
         caught_up: bool,
     },
-    /// The connection was away for so long; everything was caught up.
+    /// The connection was lost, but no message is missing.
     Away {
         /// Unique in the feed.
         key: u64,
-        /// How long.
+        /// How long the connection was lost.
         seconds: u32,
     },
-    /// Messages are gone.
+    /// Messages are missing.
     Missed {
         /// Unique in the feed.
         key: u64,
-        /// Which and why.
+        /// The missing range and the reason.
         missed: Missed,
     },
 }
 
-/// A message of this page that the server has not acknowledged yet.
+/// A message from this page that the server has not acknowledged yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
-    /// Its idempotency key, kept over every retry.
+    /// Its idempotency key, the same for every retry.
     pub key: String,
-    /// What it says.
+    /// The body.
     pub body: Body,
-    /// What is happening to it.
+    /// The state of its delivery.
     pub state: OutgoingState,
 }
 
-/// What is happening to an unacknowledged message.
+/// The state of an unacknowledged message.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum OutgoingState {
-    /// On its way.
+    /// The page has sent it and waits for the answer.
     Sending,
-    /// Will be sent when connected.
+    /// The page will send it when connected.
     Waiting,
-    /// The server refused it, or did not answer for 10 s (`None`).
+    /// The server refused it or did not answer for 10 s.
     Failed {
-        /// Why, from the server.
+        /// The server's reason; `None` if the server did not answer.
         reason: Option<String>,
     },
 }
@@ -112,78 +112,79 @@ pub enum OutgoingState {
 /// Who is in the page's channel now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Here {
-    /// How many visitors.
+    /// Number of visitors.
     pub people: u32,
-    /// How many programs.
+    /// Number of programs.
     pub programs: u32,
-    /// As many of them as one frame names.
+    /// The senders that are known by name, at most as many as one frame lists.
     pub who: Vec<Sender>,
 }
 
 impl Here {
-    /// As the server says it stands.
-    pub fn of(presence: &Presence) -> Self {
+    /// Copies the state from a `presence` frame with the whole list.
+    pub fn of(presence: &PresenceUpdate) -> Self {
         Self { people: presence.people, programs: presence.programs, who: presence.joined.clone() }
     }
 
-    /// Visitors and programs.
+    /// Returns the number of visitors and programs together.
     pub fn count(&self) -> u32 {
         self.people + self.programs
     }
 }
 
-/// What the page asks of the connection.
+/// What a visitor does, for the connection to carry out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
+pub enum UserAction {
     /// Publish to the page's channel.
     Send(Body),
-    /// Send a failed message again, under its key.
+    /// Send a failed message again with its idempotency key.
     Retry {
-        /// Which.
+        /// The key of the message.
         key: String,
     },
     /// Forget a failed message.
     Discard {
-        /// Which.
+        /// The key of the message.
         key: String,
     },
-    /// Something is being written, or no more.
+    /// The visitor started (`true`) or stopped (`false`) writing.
     Typing(bool),
     /// Connect now instead of waiting.
     Reconnect,
 }
 
-/// What the connection tells the page; applied in batches, at most once per animation frame.
+/// A change that the connection reports to the page. Applied in batches, at most once per animation frame.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Update {
-    /// The pill.
+    /// The new state of the connection.
     Link(Link),
-    /// More of the feed, in order.
+    /// New entries at the end of the feed, in order.
     Feed(Vec<Entry>),
-    /// The messages that are not acknowledged, oldest first.
+    /// Every unacknowledged message, oldest first.
     Outgoing(Vec<Outgoing>),
-    /// A changed or new line of the list of channels.
+    /// A changed or new entry of the list of channels.
     Channel(ChannelEntry),
-    /// Who is there.
+    /// Who is in the channel.
     Here(Here),
-    /// Who else is writing.
+    /// Who else is writing in the channel.
     Typing(Vec<Sender>),
 }
 
-/// What the browser does once the page is hydrated; provided as a context before [`crate::App`].
+/// The function that starts the connection after hydration. The browser provides it as a context before
+/// [`crate::App`].
 #[derive(Clone, Copy)]
 pub struct Starter(pub fn(Page, Live));
 
-type Listener = Box<dyn Fn(Command)>;
+type Listener = Box<dyn Fn(UserAction)>;
 
-/// The signals a page is drawn from.
+/// The signals that a page is drawn from, and the queue for its actions.
 #[derive(Clone, Copy)]
 pub struct Live {
     /// The state of the connection.
     pub link: RwSignal<Link>,
     /// The feed, oldest first, at most [`FEED_ROWS`] entries.
     pub feed: RwSignal<VecDeque<Entry>>,
-    /// Whether kept messages are older than the feed's first.
+    /// Whether the server has messages that are older than the first message of the feed.
     pub older: RwSignal<bool>,
     /// Unacknowledged messages, shown below the feed.
     pub outgoing: RwSignal<Vec<Outgoing>>,
@@ -193,16 +194,16 @@ pub struct Live {
     pub newest: RwSignal<Option<Id>>,
     /// Who is in the channel.
     pub here: RwSignal<Here>,
-    /// Who else is writing in it.
+    /// Who else is writing in the channel.
     pub typing: RwSignal<Vec<Sender>>,
-    // The inner value belongs to one thread and is only made in the browser: the server may drop a
-    // page's values on another thread than the one that made them.
+    // The inner value must stay on the thread that created it, so only the browser creates it. The server may drop the
+    // values of a page on another thread.
     listener: StoredValue<Option<StoredValue<Listener, LocalStorage>>>,
-    queued: StoredValue<VecDeque<Command>>,
+    queued: StoredValue<VecDeque<UserAction>>,
 }
 
 impl Live {
-    /// The first state: what the server rendered.
+    /// Creates the signals with the state that the server rendered.
     pub fn new(page: &Page) -> Self {
         let (feed, older, channels) = match &page.screen {
             Screen::Channel(channel) => (first_feed(&channel.messages), channel.older, Vec::new()),
@@ -231,27 +232,27 @@ impl Live {
         }
     }
 
-    /// Asks the connection for something. Before it listens, a few commands wait.
-    pub fn command(&self, command: Command) {
+    /// Passes an action to the connection. Until the connection listens, a bounded number of actions waits.
+    pub fn act(&self, action: UserAction) {
         match self.listener.get_value() {
-            Some(listener) => listener.with_value(|listen| listen(command)),
+            Some(listener) => listener.with_value(|listen| listen(action)),
             None => self.queued.update_value(|queued| {
-                if queued.len() < COMMAND_QUEUE {
-                    queued.push_back(command);
+                if queued.len() < ACTION_QUEUE {
+                    queued.push_back(action);
                 }
             }),
         }
     }
 
-    /// Who carries the commands out; called once, by the browser's machine.
-    pub fn listen(&self, listener: impl Fn(Command) + 'static) {
+    /// Sets the function that executes the actions. The state machine in the browser calls this once.
+    pub fn listen(&self, listener: impl Fn(UserAction) + 'static) {
         let waiting = self.queued.try_update_value(std::mem::take).unwrap_or_default();
         waiting.into_iter().for_each(&listener);
         let listener: Listener = Box::new(listener);
         self.listener.set_value(Some(StoredValue::new_local(listener)));
     }
 
-    /// Shows what the connection told, all at once.
+    /// Applies a batch of changes from the connection.
     pub fn apply(&self, updates: Vec<Update>) {
         for update in updates {
             match update {

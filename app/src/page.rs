@@ -1,10 +1,10 @@
-//! What the server hands to a page when it renders it. The same value reaches the browser, so that
-//! both render the same first picture and the browser's subscription starts exactly at `cursor`.
+//! The data that the server renders a page from. The browser receives the same data, so that both render the same HTML
+//! and the browser's subscription starts exactly at `cursor`.
 
-use crate::wire::{ChannelEntry, ChannelName, Id, Message, Presence, Sender, Time};
+use crate::wire::{ChannelEntry, ChannelName, Id, Message, PresenceUpdate, Sender, Time};
 use serde::{Deserialize, Serialize};
 
-/// The language of the page: a cookie `lang`, else `Accept-Language`.
+/// The language of the page, chosen from the `lang` cookie or else from `Accept-Language`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Lang {
@@ -16,7 +16,7 @@ pub enum Lang {
 }
 
 impl Lang {
-    /// For `lang` attributes and cookies.
+    /// Returns the language code for `lang` attributes and cookies.
     pub fn code(self) -> &'static str {
         match self {
             Self::En => "en",
@@ -25,38 +25,38 @@ impl Lang {
     }
 }
 
-/// Everything a page is rendered from.
+/// The data that a page is rendered from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Page {
-    /// Interface language.
+    /// The language of the interface.
     pub lang: Lang,
-    /// Where the visitor really is: `http://127.0.0.1:3000`.
+    /// The origin in the visitor's address bar, such as `http://127.0.0.1:3000`.
     pub origin: String,
-    /// The visitor who looks.
+    /// The visitor who requested the page.
     pub visitor: Sender,
     /// When the page was rendered.
     pub now: Time,
-    /// Minutes east of UTC: the reader's (cookie `tz`), else the server's.
+    /// The time zone in minutes east of UTC: the visitor's (`tz` cookie), or else the server's.
     pub zone: i16,
-    /// Whether `zone` came from the reader.
+    /// Whether `zone` came from the visitor.
     pub zone_is_readers: bool,
-    /// What a form that led here came to; shown once.
+    /// The outcome of the form that led to this page; shown once.
     pub notice: Option<Notice>,
-    /// Which screen.
+    /// The screen to render.
     pub screen: Screen,
 }
 
-/// What a form came to.
+/// The outcome of a form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Notice {
-    /// The visitor's name is the one the page shows.
+    /// The visitor's new name was saved.
     NameSaved,
-    /// The name was refused, and why, in English, from the server.
+    /// The name was refused; contains the server's reason, in English.
     NameRefused(String),
 }
 
-/// Which screen.
+/// The screen of a page.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Screen {
@@ -64,70 +64,71 @@ pub enum Screen {
     Home(Home),
     /// `/c/{channel}`
     Channel(Box<Channel>),
-    /// An error, as a page.
+    /// An error page.
     Problem(Problem),
 }
 
 /// The list of channels, newest message first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Home {
-    /// At most 100.
+    /// The channels, at most 100.
     pub channels: Vec<ChannelEntry>,
 }
 
-/// A channel.
+/// The screen of a channel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Channel {
-    /// Its name.
+    /// The channel's name.
     pub name: ChannelName,
     /// The newest 50 messages, or those around `at`, oldest first.
     pub messages: Vec<Message>,
-    /// Older readings for the chart, oldest first: the numbers of messages before `messages`.
+    /// The numbers of messages before `messages`, oldest first, for the chart.
     pub readings: Vec<Reading>,
-    /// Where the browser's subscription starts.
+    /// The cursor where the browser's subscription starts.
     pub cursor: Id,
-    /// Whether messages older than the first one here are kept.
+    /// Whether the store has messages that are older than the first of `messages`.
     pub older: bool,
-    /// The message a link points to (`?at=ID`).
+    /// The message that a link points to (`?at=ID`).
     pub at: Option<Id>,
-    /// Whether the page goes on live from `cursor`. Deep in history it does not: what came since would be
-    /// more than a page holds.
+    /// Whether the page continues live from `cursor`. A page far back in the history does not, because the messages
+    /// since then would be more than a page holds.
     pub continues: bool,
-    /// The other channels of this server, newest first, for the side column; at most 20.
+    /// The channels in the side column, newest first, at most 20.
     pub channels: Vec<ChannelName>,
-    /// The form's idempotency key without script: one key a page, so that a double click sends once.
+    /// The idempotency key of the form when scripts do not run. Each page has one key, so that a double click publishes
+    /// only once.
     pub form_key: String,
-    /// A form post that was refused: what to tell, and the text that was typed.
+    /// The refused form post that led to this page.
     pub refused: Option<Refused>,
-    /// The largest body the server takes, in bytes.
+    /// The maximum size of a body in bytes.
     pub max_message: usize,
     /// Who was in the channel when the page was rendered.
-    pub here: Option<Presence>,
+    pub here: Option<PresenceUpdate>,
 }
 
 /// A form post that was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
-    /// Why, in English, from the server.
+    /// The server's reason, in English.
     pub message: String,
-    /// What was typed: it is not lost.
+    /// The text that the visitor typed, so that it is not lost.
     pub body: String,
 }
 
 /// The numbers of one message, for the chart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
-    /// When it was stored.
+    /// When the message was stored.
     pub time: Time,
-    /// Field and value, in the order of the message.
+    /// The fields and their values, in the order of the message.
     pub values: Vec<(String, f64)>,
 }
 
-/// An error, as a page.
+/// The screen of an error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// HTTP status.
+    /// The HTTP status.
     pub status: u16,
-    /// For people, from the server.
+    /// The server's explanation for people.
     pub message: String,
 }

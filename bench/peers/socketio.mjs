@@ -1,4 +1,4 @@
-// Socket.IO with nothing but its defaults: every client is in the root namespace and gets each `message`.
+// A Socket.IO server with default settings: every client is in the root namespace and receives each `message` event.
 
 import { createServer } from 'node:http';
 import { Server } from 'socket.io';

@@ -1,5 +1,5 @@
-// Node with the package `ws`, as its README shows a broadcast: the same bytes are sent to each client, one after the
-// other. Beside it Server-Sent Events as Node does them without a package.
+// A server with the package `ws`. It broadcasts as the README of `ws` documents: it sends the same bytes to each
+// client, one after the other. It also serves Server-Sent Events, for which Node needs no package.
 
 import { createServer } from 'node:http';
 import { WebSocket, WebSocketServer } from 'ws';

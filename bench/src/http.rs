@@ -1,4 +1,4 @@
-//! HTTP/1.1 by hand, as little as publishing needs: one kept connection, one request in flight.
+//! A minimal HTTP/1.1 client for publishing: one keep-alive connection with one request in flight.
 
 use crate::reader::body;
 use anyhow::{Context, Result, bail, ensure};
@@ -9,26 +9,26 @@ use tokio::{
     time::timeout,
 };
 
-/// The status of a publish that is stored.
+/// The status of the response to a publish that was stored.
 pub(crate) const CREATED: u16 = 201;
-/// No answer takes so long; it only keeps a broken run from hanging.
+/// Far longer than any response takes; it only keeps a broken run from hanging.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Room for an answer to a publish.
+/// The initial capacity of the receive buffer in bytes: larger than the response to a publish.
 const ANSWER_BYTES: usize = 1024;
 
-/// The head of an answer.
+/// The head of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
     /// The status.
     pub(crate) status: u16,
-    /// Bytes of the head; behind them the body begins.
+    /// The length of the head in bytes, which is also where the body begins.
     pub(crate) end: usize,
-    /// Bytes of the body.
+    /// The length of the body in bytes.
     length: usize,
 }
 
 impl Head {
-    /// Reads a head; `None` while it is not complete.
+    /// Parses a head. Returns `None` if the head is not complete yet.
     pub(crate) fn read(received: &[u8]) -> Result<Option<Self>> {
         let Some(at) = received.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
         let text = std::str::from_utf8(&received[..at]).context("the head of an answer is not text")?;
@@ -46,7 +46,7 @@ impl Head {
     }
 }
 
-/// One kept connection.
+/// A keep-alive connection.
 pub(crate) struct Http {
     stream: TcpStream,
     address: SocketAddr,
@@ -62,7 +62,7 @@ impl Http {
         Ok(Self { stream, address, request: Vec::new(), received: Vec::with_capacity(ANSWER_BYTES) })
     }
 
-    /// Publishes a text and waits for the status.
+    /// Publishes `text` and returns the status of the response.
     pub(crate) async fn publish(&mut self, channel: &str, text: &str) -> Result<u16> {
         self.request.clear();
         write!(
@@ -100,7 +100,7 @@ impl Http {
     }
 }
 
-/// Publishes one message per number over a connection of its own, each after the answer to the one before.
+/// Publishes one message per number over a new connection, each after the response to the previous one.
 pub(crate) async fn publish_all(address: SocketAddr, channel: &str, numbers: impl Iterator<Item = u64>) -> Result<()> {
     let mut http = Http::connect(address).await?;
     for number in numbers {

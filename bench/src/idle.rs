@@ -1,4 +1,4 @@
-//! What a WebSocket costs on which nothing happens.
+//! The command `idle`: measures the memory of WebSockets that carry no messages.
 
 use crate::{
     http::publish_all,
@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 const CHANNEL: &str = "idle";
-/// Connections that come and go first, so that what the server sets up once is not counted.
+/// Connections opened and closed before the measurement, so that one-time allocations of the server are not counted.
 const WARM_UP: u32 = 50;
 
 /// Options of `idle`.

@@ -1,6 +1,8 @@
-//! Measures one Baro on this machine. It starts the server it measures, loads it, prints a table, and ends it.
+//! `baro-bench` measures a Baro server on this machine. Each command starts the server, loads it, prints a table and
+//! stops the server.
 //!
-//! HTTP and WebSocket are spoken by hand: the generator shares the cores with the server, so it has to be light.
+//! HTTP and WebSocket are implemented here without a library: the load generator shares the cores with the server, so
+//! it must use little CPU.
 
 #![expect(clippy::print_stdout, reason = "a report is what it is for")]
 
@@ -26,7 +28,7 @@ use server::Setup;
 use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// The same as Baro's, so that the floors have no other.
+/// Baro's allocator, so that the reference servers in this program use the same one.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -85,13 +87,13 @@ fn main() -> Result<()> {
         .build()
         .context("the runtime cannot be started")?;
     let result = runtime.block_on(unless_stopped(measure(&cli, pinned)));
-    // A thread that still loads a server is not waited for.
+    // Do not wait for a thread that still loads a server.
     runtime.shutdown_background();
     result
 }
 
 impl Command {
-    /// Whether a server and the generator have a core each.
+    /// Whether the server and the load generator run on separate cores.
     fn compares(&self) -> bool {
         matches!(self, Self::Row(_) | Self::Compare(_) | Self::Grow(_) | Self::Guard(_))
     }
@@ -118,7 +120,7 @@ async fn measure(cli: &Cli, core: Option<usize>) -> Result<()> {
     }
 }
 
-/// A signal drops the work, and with it the server and its folder: nothing stays behind.
+/// Drops the work on SIGINT or SIGTERM, which also stops the server and deletes its folder.
 async fn unless_stopped(work: impl Future<Output = Result<()>>) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be listened to")?;
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be listened to")?;

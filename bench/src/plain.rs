@@ -1,5 +1,5 @@
-//! What one writes with axum in an afternoon, as its examples show it: a broadcast channel and a task per reader. For
-//! polls, the answer all who wait share.
+//! The reference server `axum`: a plain application in the style of axum's examples, with a tokio broadcast channel and
+//! one task per reader. All long polls that wait at the same position share one answer.
 
 use crate::{
     floor::Log,
@@ -31,21 +31,21 @@ use tokio::{
     },
 };
 
-/// Messages a reader may be behind; further behind it loses some, as broadcast channels do.
+/// Messages a reader may lag behind. A reader that lags further loses messages, as with any tokio broadcast channel.
 const BEHIND: usize = 4096;
-/// Connections it can have.
+/// The number of connections this server must be able to hold.
 const CONNECTIONS: usize = 19_000;
 
-/// What handlers share.
+/// The state shared by the request handlers.
 #[derive(Clone)]
 struct Shared {
     live: Sender<Utf8Bytes>,
     log: Arc<Mutex<Log>>,
-    /// The place after the newest message.
+    /// The position after the newest message.
     next: watch::Sender<u64>,
 }
 
-/// Serves until it is ended.
+/// Serves until the process is stopped.
 pub(crate) async fn run() -> Result<()> {
     room_for(CONNECTIONS)?;
     let shared = Shared { live: channel(BEHIND).0, log: Arc::default(), next: watch::Sender::new(0) };
@@ -67,7 +67,7 @@ async fn publish(State(shared): State<Shared>, body: String) -> &'static str {
         log.next
     };
     shared.next.send_replace(next);
-    // Nobody may be there.
+    // Sending fails if there is no reader, which is not an error here.
     let _ = shared.live.send(body.into());
     "ok"
 }
@@ -76,7 +76,7 @@ async fn poll(State(shared): State<Shared>, RawQuery(query): RawQuery) -> impl I
     let query = query.unwrap_or_default();
     let after = query.split('&').find_map(|pair| pair.strip_prefix("after=")?.parse::<u64>().ok());
     if let Some(after) = after {
-        // The sender lives as long as this.
+        // Waiting cannot fail: `shared` holds the sender.
         let _ = shared.next.subscribe().wait_for(|next| *next > after).await;
     }
     let mut log = shared.log.lock().unwrap_or_else(PoisonError::into_inner);
@@ -113,7 +113,7 @@ async fn events(State(shared): State<Shared>) -> Sse<impl Stream<Item = Result<E
     }))
 }
 
-/// The next message; those that were lost are passed over.
+/// The next message, or `None` if the channel is closed. Skips messages that were lost because the reader lagged.
 async fn next(receiver: &mut Receiver<Utf8Bytes>) -> Option<Utf8Bytes> {
     loop {
         match receiver.recv().await {

@@ -1,4 +1,4 @@
-//! Durable publishes per second, beside what the disk alone can do.
+//! The command `publish`: measures durable publishes per second and compares them with the disk alone.
 
 use crate::{
     http::{CREATED, Http},
@@ -18,11 +18,11 @@ use std::{
 use tokio::task::{JoinSet, spawn_blocking};
 
 const CHANNEL: &str = "publish";
-/// Publishes before this are not counted: connections open, and the store's file grows for the first time.
+/// Publishes in this first part are not counted: connections open, and the store's file grows for the first time.
 const WARM_UP: Duration = Duration::from_millis(500);
 /// How long the disk alone is measured.
 const DISK_TIME: Duration = Duration::from_secs(2);
-/// What the disk alone appends before each sync: about what a small commit writes.
+/// Bytes appended before each sync when the disk alone is measured: about the size of a small commit.
 const DISK_BYTES: usize = 4096;
 
 /// Options of `publish`.
@@ -40,16 +40,16 @@ pub(crate) struct Options {
     fsync: Vec<Fsync>,
 }
 
-/// What some publishers did together.
+/// The results of several publishers.
 #[derive(Default)]
 struct Published {
-    /// How long each publish took that was answered with 201.
+    /// The duration of each counted publish that was answered with 201.
     took: Vec<Duration>,
-    /// Publishes that were answered with something else.
+    /// The number of publishes that were answered with another status.
     failed: usize,
 }
 
-/// The time in which publishes count.
+/// The period in which publishes are counted.
 #[derive(Clone, Copy)]
 struct Window {
     from: Instant,
@@ -61,18 +61,19 @@ pub(crate) async fn run(setup: &Setup, options: &Options) -> Result<()> {
     let columns = ["fsync", "publishers", "per second", "per sync of the disk", "p50 ms", "p99 ms", "failed"];
     let mut table = Table::new("Publishes of 128 bytes, acknowledged with 201", columns);
     for &fsync in &options.fsync {
-        // In the same folder and just before, while no server uses the disk.
+        // Measure the disk in the same folder, immediately before the server starts and while no server uses the disk.
         let folder = setup.folder()?;
         let path = folder.path().to_path_buf();
         let disk = Sorted::new(spawn_blocking(move || sync_alone(&path)).await??);
         let disk_rate = rate(disk.len(), DISK_TIME);
-        row(&mut table, "disk alone", 1, &disk, DISK_TIME, disk_rate, 0);
+        row(&mut table, ("disk alone", 1), &Measured { took: &disk, time: DISK_TIME, failed: 0 }, disk_rate);
 
         let server = Server::start(setup, folder, fsync).await?;
         for &publishers in &options.publishers {
             let published = publish(server.address(), publishers, time).await?;
             let took = Sorted::new(published.took);
-            row(&mut table, fsync.flag(), publishers, &took, time, disk_rate, published.failed);
+            let measured = Measured { took: &took, time, failed: published.failed };
+            row(&mut table, (fsync.flag(), publishers), &measured, disk_rate);
         }
         server.stop().await?;
     }
@@ -80,11 +81,19 @@ pub(crate) async fn run(setup: &Setup, options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn row(table: &mut Table, name: &str, who: u32, took: &Sorted, time: Duration, disk_rate: f64, failed: usize) {
-    let rate = rate(took.len(), time);
+/// The measurement with one number of publishers, or of the disk alone.
+struct Measured<'a> {
+    took: &'a Sorted,
+    time: Duration,
+    failed: usize,
+}
+
+fn row(table: &mut Table, (name, publishers): (&str, u32), measured: &Measured<'_>, disk_rate: f64) {
+    let Measured { took, time, failed } = measured;
+    let rate = rate(took.len(), *time);
     table.row([
         name.to_owned(),
-        who.to_string(),
+        publishers.to_string(),
         format!("{rate:.0}"),
         format!("{:.2}", rate / disk_rate),
         millis(took.percentile(50)),
@@ -93,7 +102,7 @@ fn row(table: &mut Table, name: &str, who: u32, took: &Sorted, time: Duration, d
     ]);
 }
 
-/// Appends and syncs, over and over: what one writer gets out of this disk, and how long each time took.
+/// Appends and syncs in a loop, as a single writer would. Returns the duration of each step.
 fn sync_alone(folder: &Path) -> Result<Vec<Duration>> {
     let path = folder.join("disk-alone");
     let mut file = File::create(&path).with_context(|| format!("{} cannot be written", path.display()))?;
@@ -113,7 +122,7 @@ fn sync_alone(folder: &Path) -> Result<Vec<Duration>> {
     Ok(took)
 }
 
-/// Lets so many publish at once for so long.
+/// Runs `publishers` concurrent publishers for `time` after the warm-up.
 async fn publish(address: SocketAddr, publishers: u32, time: Duration) -> Result<Published> {
     let from = Instant::now() + WARM_UP;
     let window = Window { from, until: from + time };
@@ -130,7 +139,7 @@ async fn publish(address: SocketAddr, publishers: u32, time: Duration) -> Result
     Ok(sum)
 }
 
-/// One publisher. What begins and ends within the window counts.
+/// Runs one publisher. A stored publish is counted if it begins and ends within the window.
 async fn publish_in(window: Window, address: SocketAddr) -> Result<Published> {
     let mut http = Http::connect(address).await?;
     let text = body(0);

@@ -1,19 +1,19 @@
-//! A reader of one channel: it keeps its place, and proves by `prev` that nothing is missing.
+//! A reader of one channel. It keeps its position and checks with `prev` that no message is missing.
 
 use crate::websocket::WebSocket;
 use anyhow::{Context, Result, bail, ensure};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::{sync::Semaphore, task::JoinSet};
 
-/// Upgrades under way at once: below the server's queue of connections it has not accepted yet.
+/// Upgrades in progress at the same time. Must stay below the server's queue of connections not accepted yet.
 pub(crate) const HALF_OPEN: usize = 512;
 
-/// The body of the message with this number: 128 bytes.
+/// The body of the message with this number, padded to 128 bytes.
 pub(crate) fn body(number: u64) -> String {
     format!("{number:0128}")
 }
 
-/// Who a reader is and how far it has read: what it comes back with.
+/// The name and the position of a reader, with which it reconnects.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Bookmark {
     name: String,
@@ -22,33 +22,34 @@ pub(crate) struct Bookmark {
 }
 
 impl Bookmark {
-    /// For so many readers who have read nothing yet: all of one name, or each of its own.
+    /// Bookmarks for `readers` new readers. With `named`, each reader has its own name; otherwise the readers have no
+    /// name.
     pub(crate) fn fresh(readers: u32, named: bool) -> Vec<Self> {
         let name = |number: u32| if named { format!("reader-{number}") } else { String::new() };
         (0..readers).map(|number| Self { name: name(number), ..Self::default() }).collect()
     }
 }
 
-/// A reader that is connected.
+/// A connected reader.
 pub(crate) struct Reader {
     socket: WebSocket,
     at: Bookmark,
 }
 
 impl Reader {
-    /// Connects and goes on where the bookmark is; with a fresh one, from now on.
+    /// Connects and continues after the bookmark. With a fresh bookmark the reader receives only new messages.
     pub(crate) async fn open(address: SocketAddr, channel: &str, at: Bookmark) -> Result<Self> {
-        // An empty parameter counts as none.
+        // The server treats an empty parameter as absent.
         let target = format!("/c/{channel}?after={}&from={}", at.cursor, at.name);
         Ok(Self { socket: WebSocket::open(address, &target).await?, at })
     }
 
-    /// Disconnects without a word, as a line that broke does.
+    /// Disconnects without a close frame, like a broken network connection.
     pub(crate) fn leave(self) -> Bookmark {
         self.at
     }
 
-    /// The number of the next message; `None` when the connection has ended.
+    /// The number in the next message, or `None` if the connection has ended.
     pub(crate) async fn next(&mut self) -> Result<Option<u64>> {
         loop {
             let Some(text) = self.socket.text().await? else { return Ok(None) };
@@ -72,15 +73,15 @@ impl Reader {
     }
 }
 
-/// The string after `key`, which is written with its quotes and colon. All strings here are free of escapes, and
-/// the first of several equal keys is the frame's own. Parsing the JSON would make the generator heavier for nothing.
+/// The string value after `key`, which includes its quotes and colon. This search replaces a JSON parser to keep the
+/// load generator cheap: the strings used here have no escapes, and the first match is the frame's own field.
 fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     let start = text.find(key)? + key.len();
     let length = text[start..].find('"')?;
     Some(&text[start..start + length])
 }
 
-/// Connects a reader for each bookmark, as many at once as [`HALF_OPEN`] allows.
+/// Connects a reader for each bookmark, with at most [`HALF_OPEN`] upgrades at the same time.
 pub(crate) async fn open_all(
     address: SocketAddr,
     channel: &'static str,
@@ -98,7 +99,7 @@ pub(crate) async fn open_all(
     Ok(readers)
 }
 
-/// Connects when there is room at the gate.
+/// Connects once the semaphore `gate` grants a permit.
 pub(crate) async fn open_in_turn(
     gate: Arc<Semaphore>,
     address: SocketAddr,

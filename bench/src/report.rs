@@ -1,25 +1,25 @@
-//! What is printed: aligned tables, and numbers as people read them.
+//! Printed reports: aligned tables, percentiles and formatted numbers.
 
 use std::{fmt, time::Duration};
 
-/// A small table under a title. The first column is text, the others are numbers.
+/// A table with a title. The first column is left-aligned text; the other columns are right-aligned numbers.
 pub(crate) struct Table {
     title: String,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// A table with these columns.
+    /// An empty table with these column names.
     pub(crate) fn new<const N: usize>(title: impl Into<String>, columns: [&str; N]) -> Self {
         Self { title: title.into(), rows: vec![columns.map(str::to_owned).into()] }
     }
 
-    /// One more row.
+    /// Adds a row.
     pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
         self.rows.push(cells.into());
     }
 
-    /// Prints it.
+    /// Prints the table to standard output.
     pub(crate) fn print(&self) {
         println!("{self}");
     }
@@ -47,44 +47,44 @@ impl fmt::Display for Table {
     }
 }
 
-/// Durations in order, to ask for percentiles.
+/// Sorted durations, for percentiles.
 pub(crate) struct Sorted(Vec<Duration>);
 
 impl Sorted {
-    /// Puts them in order.
+    /// Sorts the durations.
     pub(crate) fn new(mut all: Vec<Duration>) -> Self {
         all.sort_unstable();
         Self(all)
     }
 
-    /// How many there are.
+    /// The number of durations.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// So many percent of them took at most this; nothing took no time.
+    /// The duration that `percent` percent of the durations do not exceed, or zero if the list is empty.
     pub(crate) fn percentile(&self, percent: usize) -> Duration {
         let place = (self.0.len() * percent).div_ceil(100).max(1);
         self.0.get(place - 1).copied().unwrap_or_default()
     }
 }
 
-/// How many per second.
+/// Events per second.
 pub(crate) fn rate(count: usize, time: Duration) -> f64 {
     count as f64 / time.as_secs_f64().max(f64::EPSILON)
 }
 
-/// A duration in milliseconds.
+/// Formats a duration in milliseconds.
 pub(crate) fn millis(time: Duration) -> String {
     format!("{:.2}", time.as_secs_f64() * 1000.0)
 }
 
-/// A duration in seconds.
+/// Formats a duration in seconds.
 pub(crate) fn seconds(time: Duration) -> String {
     format!("{:.2}", time.as_secs_f64())
 }
 
-/// KiB as MiB.
+/// Formats a size given in KiB as MiB.
 pub(crate) fn mib(kib: u64) -> String {
     format!("{:.1}", kib as f64 / 1024.0)
 }

@@ -1,4 +1,4 @@
-//! The server that is measured: started here, looked at through `/proc`, ended here.
+//! Starts and stops the Baro server that is measured, and reads its memory and sockets from `/proc`.
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
@@ -16,12 +16,12 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// The server starts, and notices that its clients are gone, well within this.
+/// The timeout for the start of the server, and for noticing that its clients have disconnected.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Between two looks at whether all clients are gone.
+/// The interval between two checks whether all clients have disconnected.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// How hard an acknowledged message is on the disk: the server's `--fsync`.
+/// How durable an acknowledged message is: the server's `--fsync`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Fsync {
     /// Survives power loss.
@@ -33,7 +33,7 @@ pub(crate) enum Fsync {
 }
 
 impl Fsync {
-    /// As the server's flag says it.
+    /// The value of the server's flag.
     pub(crate) fn flag(self) -> &'static str {
         match self {
             Self::Always => "always",
@@ -43,14 +43,14 @@ impl Fsync {
     }
 }
 
-/// Which server is measured, and where its data goes.
+/// The program of the server, and the folder for its data.
 pub(crate) struct Setup {
     baro: PathBuf,
     dir: PathBuf,
 }
 
 impl Setup {
-    /// Both as whole paths: the server runs in a folder of its own.
+    /// Resolves both to absolute paths, because the server runs in another working directory.
     pub(crate) fn new(baro: &Path, dir: Option<&Path>) -> Result<Self> {
         let built = baro.canonicalize().with_context(|| {
             format!("there is no server at {}; build it with cargo make build, or name it with --baro", baro.display())
@@ -60,7 +60,7 @@ impl Setup {
         Ok(Self { baro: built, dir })
     }
 
-    /// A fresh folder for one server; deleted when dropped.
+    /// A new folder for one server; it is deleted when dropped.
     pub(crate) fn folder(&self) -> Result<TempDir> {
         tempfile::Builder::new()
             .prefix("baro-bench-")
@@ -69,21 +69,21 @@ impl Setup {
     }
 }
 
-/// Memory of the server in KiB, as the kernel counts it.
+/// The memory of the server in KiB, as the kernel reports it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Memory {
-    /// Now (VmRSS).
+    /// The current resident memory (VmRSS).
     pub(crate) resident: u64,
-    /// The most there was (VmHWM), since the start or since [`Server::forget_peak`].
+    /// The peak resident memory (VmHWM) since the start or the last [`Server::forget_peak`].
     pub(crate) peak: u64,
 }
 
-/// A server that runs. Fields are dropped in this order: the folder goes after the child.
+/// A running server. Fields are dropped in order: the child must end before its folder is deleted.
 pub(crate) struct Server {
     child: Child,
     pid: u32,
     address: SocketAddr,
-    /// Held: a server whose output is closed could not write to it any more.
+    /// Held open, because the server cannot write to a closed standard output.
     _output: Lines<BufReader<ChildStdout>>,
     _folder: TempDir,
 }
@@ -109,17 +109,17 @@ impl Server {
         Ok(Self { child, pid, address, _output: output, _folder: folder })
     }
 
-    /// Where it listens.
+    /// The address the server listens on.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Kills this server and nothing else, and waits until it is gone.
+    /// Kills the server process and waits until it has ended.
     pub(crate) async fn stop(mut self) -> Result<()> {
         self.child.kill().await.context("the server cannot be ended")
     }
 
-    /// What it uses now.
+    /// The memory the server uses now.
     pub(crate) fn memory(&self) -> Result<Memory> {
         let status = fs::read_to_string(self.proc("status")).context("the server's memory cannot be read")?;
         let field = |name: &str| -> Result<u64> {
@@ -131,20 +131,20 @@ impl Server {
         Ok(Memory { resident: field("VmRSS:")?, peak: field("VmHWM:")? })
     }
 
-    /// Lets the peak begin anew. A kernel that cannot do it leaves the peak since the start, which is only higher.
+    /// Resets the peak. A kernel without this feature keeps the peak since the start, which can only be higher.
     pub(crate) fn forget_peak(&self) {
         let _ = fs::write(self.proc("clear_refs"), "5");
     }
 
-    /// Sockets it has open: its own few, and one per connection.
+    /// The number of open sockets: a few of the server's own, and one per connection.
     pub(crate) fn sockets(&self) -> Result<usize> {
         let files = fs::read_dir(self.proc("fd")).context("the server's open files cannot be read")?;
-        // One that was closed since it was listed is no socket any more.
+        // A file that was closed after the listing has no link and is not counted.
         let is_socket = |path: PathBuf| fs::read_link(path).is_ok_and(|to| to.to_string_lossy().starts_with("socket:"));
         Ok(files.flatten().filter(|file| is_socket(file.path())).count())
     }
 
-    /// Waits until it has noticed that its clients are gone: it has no more than `sockets` open.
+    /// Waits until the server has noticed that its clients left: at most `sockets` sockets remain open.
     pub(crate) async fn left_with(&self, sockets: usize) -> Result<()> {
         let until = Instant::now() + PATIENCE;
         while self.sockets()? > sockets {
@@ -165,12 +165,12 @@ fn command(setup: &Setup, folder: &Path, fsync: Fsync) -> Command {
         .args(["--listen", "127.0.0.1:0", "--no-machine-channel", "--fsync", fsync.flag()])
         .arg("--data")
         .arg(folder.join("data"))
-        // Not where we stand: a `.env` there is none of its business.
+        // The server must not read a `.env` from the working directory of the benchmark.
         .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .kill_on_drop(true);
-    // Every flag has an environment twin: what is set for another server must not change this one.
+    // Every flag can also be set by an environment variable; a setting for another server must not change this one.
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("BARO_") {
             command.env_remove(name);

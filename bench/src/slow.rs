@@ -1,4 +1,5 @@
-//! A reader that stops reading: what the server holds for it, whether others suffer, and whether it loses anything.
+//! The command `slow`: one reader stops reading. Measures the server's memory and the effect on another reader, and
+//! checks that the slow reader loses nothing.
 
 use crate::{
     http::publish_all,
@@ -15,9 +16,9 @@ use std::{
 use tokio::task::JoinSet;
 
 const CHANNEL: &str = "slow";
-/// Publishers at once, each with one request in flight.
+/// Concurrent publishers, each with one request in flight.
 const PUBLISHERS: u64 = 64;
-/// How often a reader may be cut off before the run is given up.
+/// How often a reader may be disconnected before the run fails.
 const CUTS: u32 = 20;
 
 /// Options of `slow`.
@@ -31,17 +32,17 @@ pub(crate) struct Options {
     fsync: Fsync,
 }
 
-/// A reader that has got everything.
+/// The result of a reader that received all messages.
 struct Followed {
-    /// Stays connected: the server's memory is looked at with it.
+    /// Stays connected, because the server's memory is measured with this connection open.
     _reader: Reader,
     messages: u64,
     cut: u32,
     took: Duration,
 }
 
-/// Publishers overtake each other, so numbers are in order within each publisher only. That nothing is missing
-/// between them, each message's `prev` says.
+/// Checks the order of the messages of each publisher. Publishers overtake each other, so there is no order across
+/// publishers; [`Reader::next`] checks with `prev` that no message is missing.
 struct Order {
     next: Vec<u64>,
     count: u64,
@@ -75,7 +76,7 @@ pub(crate) async fn run(setup: &Setup, options: &Options) -> Result<()> {
     server.forget_peak();
     stage(&mut stages, "before", Duration::ZERO, &server)?;
 
-    // From here on nobody touches the slow reader's socket.
+    // From here on nothing reads from the slow reader's socket.
     let start = Instant::now();
     let following = tokio::spawn(follow(address, healthy, options.messages));
     publish(address, options.messages).await?;
@@ -104,7 +105,7 @@ fn stage(stages: &mut Table, when: &str, took: Duration, server: &Server) -> Res
     Ok(())
 }
 
-/// All publishers share the numbers: each takes every 64th.
+/// Publishes all numbers. Each of the 64 publishers takes every 64th number.
 async fn publish(address: SocketAddr, messages: u64) -> Result<()> {
     let mut publishers = JoinSet::new();
     for first in 0..PUBLISHERS.min(messages) {
@@ -116,7 +117,7 @@ async fn publish(address: SocketAddr, messages: u64) -> Result<()> {
     Ok(())
 }
 
-/// Reads until so many messages have come; comes back when it is cut off.
+/// Reads until `messages` messages have arrived, and reconnects when the connection ends.
 async fn follow(address: SocketAddr, mut reader: Reader, messages: u64) -> Result<Followed> {
     let start = Instant::now();
     let mut order = Order::new();

@@ -1,4 +1,4 @@
-//! A reconnect storm: many readers come back at the same moment, and each has missed messages.
+//! The command `storm`: many readers reconnect at the same moment, and each has missed messages.
 
 use crate::{
     http::publish_all,
@@ -17,9 +17,9 @@ use std::{
 use tokio::{sync::Semaphore, task::JoinSet, time::sleep};
 
 const CHANNEL: &str = "storm";
-/// How often one reader tries again before the run is given up.
+/// How often one reader retries before the run fails.
 const RETRIES: u32 = 20;
-/// Between two tries of one reader.
+/// The pause between two tries of one reader.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Options of `storm`.
@@ -39,17 +39,17 @@ pub(crate) struct Options {
     fsync: Fsync,
 }
 
-/// A reader that is back and has everything.
+/// A reader that reconnected and received every missed message.
 struct Back {
-    /// Stays connected until all are back: a client that is done does not go away.
+    /// Stays connected until every reader has caught up, as a real client would.
     _reader: Reader,
-    /// From the start of the storm until it was connected for the last time.
+    /// The time from the start of the storm until the reader's last connection was open.
     connected: Duration,
-    /// From the start of the storm until it had its last message.
+    /// The time from the start of the storm until the reader had its last missed message.
     caught_up: Duration,
-    /// Tries that did not get as far as an open connection.
+    /// Tries that failed before the connection was open.
     refused: u32,
-    /// Connections that ended before everything was read.
+    /// Connections that ended before the reader had caught up.
     cut: u32,
 }
 
@@ -92,7 +92,7 @@ fn stage(memory: &mut Table, when: &str, server: &Server) -> Result<()> {
     Ok(())
 }
 
-/// All come back at once.
+/// Reconnects all readers at once and waits until each has caught up.
 async fn storm(address: SocketAddr, bookmarks: Vec<Bookmark>, missed: u64) -> Result<Vec<Back>> {
     let gate = Arc::new(Semaphore::new(HALF_OPEN));
     let mut coming = JoinSet::new();
@@ -107,8 +107,10 @@ async fn storm(address: SocketAddr, bookmarks: Vec<Bookmark>, missed: u64) -> Re
     Ok(back)
 }
 
-/// One reader comes back and reads what it missed. It tries again when it is refused or cut off; a message that is
-/// not the next one ends the run.
+/// Reconnects one reader and reads the messages it missed. Retries when the reader is refused or disconnected.
+///
+/// # Errors
+/// Returns an error if a message is not the next one, or after more than [`RETRIES`] failed tries.
 async fn come_back(
     gate: Arc<Semaphore>,
     address: SocketAddr,

@@ -1,15 +1,15 @@
-//! What processes use, as the kernel counts it.
+//! CPU time and memory of processes, read from `/proc`.
 
 use anyhow::{Context, Result};
 use std::fs;
 
-/// Time on a core so far, in nanoseconds, over all threads that run.
+/// The CPU time so far in nanoseconds, summed over the running threads of these processes.
 pub(crate) fn cpu(pids: &[u32]) -> Result<u64> {
     let mut sum = 0;
     for pid in pids {
         let threads = fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("process {pid} has ended"))?;
         for thread in threads.flatten() {
-            // One that has ended since it was listed is left out.
+            // Skip a thread that ended after the listing.
             let Ok(text) = fs::read_to_string(thread.path().join("schedstat")) else { continue };
             sum += text.split_whitespace().next().and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
         }
@@ -17,7 +17,7 @@ pub(crate) fn cpu(pids: &[u32]) -> Result<u64> {
     Ok(sum)
 }
 
-/// Memory now (VmRSS), in bytes.
+/// The current resident memory (VmRSS) in bytes, summed over these processes.
 pub(crate) fn resident(pids: &[u32]) -> Result<u64> {
     let mut sum = 0;
     for pid in pids {

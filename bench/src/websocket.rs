@@ -1,4 +1,4 @@
-//! A WebSocket (RFC 6455) by hand, as little as reading a channel needs: text frames in, pongs out.
+//! A minimal WebSocket client (RFC 6455) for reading a channel: it receives text frames and answers pings.
 
 use crate::http::Head;
 use anyhow::{Context, Result, bail, ensure};
@@ -9,14 +9,14 @@ use tokio::{
     time::timeout,
 };
 
-/// The key and its answer from the RFC: a fixed one is as valid as any.
+/// The sample key and its accept value from RFC 6455, section 1.3. A server accepts any valid key.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
-/// The server says something every 15 seconds: nothing at all for so long means that it is gone.
+/// The server sends a heartbeat every 15 seconds, so a connection that is silent for this long is broken.
 const SILENCE: Duration = Duration::from_secs(60);
-/// Room made for one read. Thousands of these are open at once.
+/// Buffer space reserved for one read; small, because thousands of connections are open at once.
 const READ_BYTES: usize = 8 * 1024;
-/// No frame of the server is longer.
+/// The largest frame accepted from the server, in bytes.
 const FRAME_BYTES: usize = 16 * 1024 * 1024;
 
 const TEXT: u8 = 1;
@@ -28,12 +28,12 @@ const PONG: u8 = 10;
 pub(crate) struct WebSocket {
     stream: TcpStream,
     received: Vec<u8>,
-    /// Bytes of `received` that were handed out.
+    /// The number of bytes at the start of `received` that were already returned.
     taken: usize,
 }
 
 impl WebSocket {
-    /// Connects and upgrades.
+    /// Connects and performs the opening handshake.
     pub(crate) async fn open(address: SocketAddr, target: &str) -> Result<Self> {
         let mut stream = TcpStream::connect(address).await.with_context(|| format!("{address} cannot be reached"))?;
         stream.set_nodelay(true)?;
@@ -56,7 +56,7 @@ impl WebSocket {
         Ok(this)
     }
 
-    /// The next text frame; `None` when the connection has ended, however it did. Pings are answered in between.
+    /// The next text frame, or `None` if the connection ended for any reason. Answers pings.
     pub(crate) async fn text(&mut self) -> Result<Option<&str>> {
         let payload = loop {
             let Some(frame) = Frame::read(&self.received[self.taken..])? else {
@@ -84,7 +84,7 @@ impl WebSocket {
         Ok(Some(text))
     }
 
-    /// Reads on; `false` when nothing more comes.
+    /// Reads more bytes. Returns `false` if the connection ended or was silent for too long.
     async fn receive(&mut self) -> bool {
         self.received.drain(..self.taken);
         self.taken = 0;
@@ -93,7 +93,7 @@ impl WebSocket {
     }
 }
 
-/// One whole frame at the beginning of some bytes.
+/// A complete frame at the beginning of a buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Frame {
     opcode: u8,
@@ -101,7 +101,7 @@ struct Frame {
 }
 
 impl Frame {
-    /// Reads a frame; `None` while it is not complete.
+    /// Parses a frame. Returns `None` if the frame is not complete yet.
     fn read(bytes: &[u8]) -> Result<Option<Self>> {
         let &[first, second, ref rest @ ..] = bytes else { return Ok(None) };
         ensure!(first & 0xf0 == 0x80, "the server sent a frame in parts, or with extensions");
@@ -123,9 +123,9 @@ impl Frame {
     }
 }
 
-/// The answer to a ping. A client's frames are masked; a mask of zeros leaves the payload as it is.
+/// The pong for a ping. Client frames must be masked; a mask of zeros leaves the payload unchanged.
 fn pong(payload: &[u8]) -> Vec<u8> {
-    // A ping carries at most 125 bytes.
+    // The payload of a control frame has at most 125 bytes (RFC 6455, section 5.5).
     let length = u8::try_from(payload.len()).unwrap_or(125).min(125);
     let mut frame = vec![0x80 | PONG, 0x80 | length, 0, 0, 0, 0];
     frame.extend_from_slice(&payload[..usize::from(length)]);

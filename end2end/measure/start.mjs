@@ -1,5 +1,5 @@
-// How long a channel's page with 50 messages takes in Chromium: until it can be read, and until its WASM has taken over.
-// On this machine over loopback, and as on a phone: a processor a quarter as fast, a line of 9 Mbit/s and 150 ms.
+// Measures how long a channel page with 50 messages takes in Chromium until it is readable and until it is hydrated.
+// It measures over loopback, and with an emulated phone: a quarter of the CPU speed, 9 Mbit/s and 150 ms latency.
 
 import { chromium } from "@playwright/test";
 import { spawn } from "node:child_process";
@@ -12,7 +12,7 @@ const PHONE = { slower: 4, latency: 150, downloadThroughput: (9e6 / 8) | 0, uplo
 const child = spawn("../target/release/baro", ["--listen", "127.0.0.1:0", "--engine", "memory", "--log", "off"], {
   stdio: ["ignore", "pipe", "inherit"],
 });
-// However this ends: the server does not outlive it.
+// Stop the server however this script ends.
 process.on("exit", () => child.kill());
 const [line] = await once(createInterface(child.stdout), "line");
 const channel = `${line.split(" ").at(-1)}/c/start`;
@@ -27,7 +27,7 @@ const browser = await chromium.launch({
 });
 const median = (values) => values.sort((a, b) => a - b)[values.length >> 1];
 
-/** Opens the page in a browser that was never there; when it could be read and was taken over, in milliseconds. */
+/** Opens the page in an empty browser context. Returns when it was readable and hydrated (ms), and the bytes loaded. */
 async function open(phone) {
   const context = await browser.newContext();
   const page = await context.newPage();

@@ -1,4 +1,4 @@
-"""python-socketio against a server: by polling, by WebSocket, by polling that goes over to it; waiting and asyncio."""
+"""Tests python-socketio, threaded and asyncio, against a server: polling, WebSocket, and an upgrade from polling."""
 
 import asyncio
 import sys
@@ -22,7 +22,7 @@ def post(channel, body):
 
 
 def waiting(name, transports):
-    """The client with threads. Its handler takes the message and nothing else, as all handlers do."""
+    """Tests the threaded client. Its handler takes the message as its only argument, as existing handlers do."""
     channel, got, enough = f"py-{name}", [], threading.Event()
     wanted = len(BODIES) + 200
     client = socketio.Client(reconnection=False)
@@ -44,7 +44,7 @@ def waiting(name, transports):
     check(f"{name}, transport", client.transport(), transports[-1])
     client.disconnect()
 
-    # Away, and back: exactly what came in between.
+    # A client that comes back receives exactly the messages that were published while it was away.
     for number in range(5):
         post(channel, f"away {number}")
     back, all_back = [], threading.Event()

@@ -1,3 +1,5 @@
+// Tests that axe finds no accessibility violations, in light and dark and on wide and narrow screens.
+
 import AxeBuilder from "@axe-core/playwright";
 import { expect, openLive, test } from "./baro";
 
@@ -19,7 +21,7 @@ for (const colorScheme of ["light", "dark"] as const) {
         complaints.cut = true;
         await page.goto(`${baro.url}/nowhere`);
         expect((await new AxeBuilder({ page }).analyze()).violations).toEqual([]);
-        // Nothing sticks out sideways.
+        // The page must not scroll horizontally.
         expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
       });
     });

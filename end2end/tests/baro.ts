@@ -1,4 +1,4 @@
-// A server of one's own for each test, and a page that may not complain.
+// Fixtures: a separate server for each test, and pages that must not log errors.
 
 import { test as base, expect, type Page } from "@playwright/test";
 import { spawn, type ChildProcess } from "node:child_process";
@@ -16,7 +16,7 @@ const CURL = { "user-agent": "curl/8", "content-type": "application/x-www-form-u
 export type Message = { id: string; prev: string | null; body: unknown; from: { name: string; kind: string }; key?: string };
 type Answer = { messages: Message[]; cursor: string; more: boolean; missed: unknown[] };
 
-/** The real binary in a folder of its own; `kill` is `kill -9`, `start` comes back on the same port. */
+/** The release binary with a data folder of its own. `kill` sends SIGKILL by default; `start` reuses the port. */
 export class Baro {
   private child?: ChildProcess;
   private port = 0;
@@ -50,14 +50,14 @@ export class Baro {
     return `${this.url}/c/${encodeURIComponent(name)}`;
   }
 
-  /** What `curl -d BODY` does. */
+  /** Publishes a message with the request that `curl -d BODY` sends. */
   async say(channel: string, body: string, headers: Record<string, string> = {}) {
     const answer = await fetch(this.channel(channel), { method: "POST", body, headers: { ...CURL, ...headers } });
     expect(answer.status).toBe(201);
     return (await answer.json()) as { id: string };
   }
 
-  /** Everything the store has of a channel. */
+  /** Reads all stored messages of a channel. */
   async all(channel: string): Promise<Message[]> {
     const messages: Message[] = [];
     for (let after = "earliest"; ; ) {
@@ -69,12 +69,12 @@ export class Baro {
   }
 }
 
-/** A TCP line between browser and server that can be cut. */
+/** A TCP proxy between the browser and the server, whose connections a test can cut. */
 export class Line {
   private readonly sockets = new Set<Socket>();
   private server?: Server;
   private up = true;
-  /** Behaves like a network that lets no WebSocket through. */
+  /** Makes the proxy behave like a network that blocks WebSockets. */
   refuseWebSocket = false;
   url = "";
 
@@ -127,10 +127,10 @@ export class Line {
   }
 }
 
-/** Complaints of a page: every console error and exception, except the network's own lines while `cut` is set. */
+/** Collects every console error, warning and exception of a page, except network errors while `cut` is set. */
 export class Complaints {
   private readonly heard: string[] = [];
-  /** The test itself cuts or refuses connections: the browser's lines about them are expected. */
+  /** Set by a test that cuts or refuses connections, because then the browser's network errors are expected. */
   cut = false;
 
   listen(page: Page) {
@@ -173,7 +173,7 @@ export const test = base.extend<Fixtures>({
 
 export { expect };
 
-/** Opens a page and waits until its script has taken over and it is live. */
+/** Opens a page and waits until it is hydrated and live. */
 export async function openLive(page: Page, url: string, transport: string | RegExp = "websocket") {
   await page.goto(url);
   await expect(page.locator("html[data-hydrated]")).toBeAttached();
@@ -185,7 +185,7 @@ export async function live(page: Page, transport: string | RegExp = "websocket")
   await expect(page.locator(".pill")).toHaveAttribute("data-transport", transport);
 }
 
-/** The ids on the page, in order. */
+/** Returns the message ids in the feed, in order. */
 export function ids(page: Page): Promise<string[]> {
   return page.locator(".feed [data-id]").evaluateAll((rows) => rows.map((row) => row.getAttribute("data-id")!));
 }

@@ -1,3 +1,5 @@
+// Tests a channel page: talking, presence, reconnects, fallback to SSE, refused messages and history.
+
 import { expect, ids, Line, live, openLive, test, type } from "./baro";
 
 test("two browsers talk, and curl joins", async ({ baro, browser, complaints }) => {
@@ -118,7 +120,7 @@ test("what the server refuses says so, can be sent again, and never doubles", as
     if (mood === "refuse") {
       return route.fulfill({ status: 400, json: { error: { code: "bad-body", message: "refused by the test" } } });
     }
-    // It is stored, but the page never hears so: the worst case for doubling.
+    // The server stores the message but the page gets no answer: the case in which a retry could store it twice.
     mood = "obey";
     await route.fetch();
     await route.abort();
@@ -146,7 +148,7 @@ test("the page continues exactly where the server's rendering ended, at 200 mess
   await page.goto(baro.channel("busy"));
   const first = (await page.locator(".feed [data-id]").first().getAttribute("data-id"))!;
   await live(page);
-  // A moment of live delivery, then stop and let the page settle.
+  // Let 100 messages arrive live, then stop and wait until the page shows the last message.
   const enough = (await baro.all("busy")).length + 100;
   await expect.poll(async () => (await baro.all("busy")).length).toBeGreaterThan(enough);
   publishing = false;
@@ -155,7 +157,7 @@ test("the page continues exactly where the server's rendering ended, at 200 mess
   await expect.poll(async () => (await ids(page)).at(-1)).toBe(stored.at(-1));
   const shown = await ids(page);
   expect(shown).toEqual(stored.slice(-shown.length));
-  // Nothing of what was rendered is gone, unless the feed's bound moved it out.
+  // The first rendered message is still there, unless the maximum of 400 rows pushed it out.
   expect(shown.length === 400 || shown.includes(first)).toBe(true);
 });
 

@@ -1,3 +1,5 @@
+// Tests the home page, the language and time zone of pages, and a page whose WASM cannot be loaded.
+
 import { expect, openLive, test } from "./baro";
 
 test.describe("a fresh server", () => {
@@ -45,7 +47,7 @@ test("times are the reader's own, on the first visit too", async ({ baro, page }
   await openLive(page, baro.channel("demo"));
   const row = page.locator(".feed [data-id]");
   const sent = new Date((await row.locator("time").getAttribute("datetime"))!);
-  // The browser of these tests is in Seoul.
+  // playwright.config.ts sets the browser's time zone to Seoul.
   const expected = sent.toLocaleTimeString("en-GB", { timeZone: "Asia/Seoul" });
   await expect(row.locator("time")).toHaveText(expected);
 });

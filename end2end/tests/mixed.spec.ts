@@ -1,4 +1,4 @@
-// One channel, every kind of client: all see the same messages in the same order.
+// Tests that every kind of client in a channel receives the same messages in the same order.
 
 import { EventSource } from "eventsource";
 import WebSocket from "ws";
@@ -13,7 +13,7 @@ test("Socket.IO 2.x and 4.x, WebSocket, EventSource, long poll and a page", asyn
   test.setTimeout(120_000);
   const at = baro.channel("mixed");
   await openLive(page, at);
-  // Rows come and go, many at once: each is noted when it comes, and whenever they changed they have to stand in order.
+  // Record every row that is added, and count the changes after which the rows are out of order.
   await page.evaluate(() => {
     const noted = ((window as any).noted = { came: new Set<string>(), disorder: 0 });
     const offset = (row: Element) => Number(row.getAttribute("data-id")!.split(".")[1]);
@@ -21,7 +21,7 @@ test("Socket.IO 2.x and 4.x, WebSocket, EventSource, long poll and a page", asyn
       for (const node of changes.flatMap((change) => [...change.addedNodes])) {
         if (!(node instanceof Element)) continue;
         const rows = [node, ...node.querySelectorAll("[data-id]")].filter((row) => row.hasAttribute("data-id"));
-        // Rows that stay are moved when others go: they are noted once.
+        // A row can be added again when other rows leave, so the ids are kept in a set.
         rows.map((row) => row.getAttribute("data-id")!).forEach((id) => noted.came.add(id));
       }
       const offsets = [...document.querySelectorAll(".feed [data-id]")].map(offset);
@@ -62,7 +62,7 @@ test("Socket.IO 2.x and 4.x, WebSocket, EventSource, long poll and a page", asyn
     async (n: number) => socket.send(JSON.stringify({ by: "ws", n })),
     async (n: number) => void (await baro.say("mixed", JSON.stringify({ by: "curl", n }))),
   ];
-  // The page draws each frame what came since the last one, and no more rows than it keeps: each round waits for it.
+  // The page draws once per frame and never draws more rows than it keeps, so each round waits for its rows.
   for (let round = 0; round < ROUNDS; round++) {
     const numbers = [...Array(EACH / ROUNDS).keys()].map((n) => n + (round * EACH) / ROUNDS);
     await Promise.all(publishers.map(async (publish) => { for (const n of numbers) await publish(n); }));
@@ -86,7 +86,7 @@ test("Socket.IO 2.x and 4.x, WebSocket, EventSource, long poll and a page", asyn
   const byOffset = (a: string, b: string) => Number(a.split(".")[1]) - Number(b.split(".")[1]);
   expect(came.sort(byOffset).join() === stored.map((message) => message.id).join(), "the page: all").toBe(true);
   expect(disorder, "the page: in order, each once").toBe(0);
-  // Whoever published in order was stored in order.
+  // The messages of each publisher are stored in the order in which it published them.
   for (const by of ["2.x", "4.x", "ws", "curl"]) {
     const numbers = stored.map((message) => message.body as { by: string; n: number }).filter((body) => body.by === by);
     expect(numbers.every(({ n }, index) => n === index), by).toBe(true);

@@ -1,3 +1,5 @@
+// Tests that the pages work without JavaScript.
+
 import { expect, test } from "./baro";
 
 test("without script the page is complete and the composer sends", async ({ baro, page }) => {
@@ -21,7 +23,7 @@ test("without script a name opens a channel, and a name that is none is explaine
   await page.locator("#open-name").fill("demo");
   await page.locator("#open-name").press("Enter");
   await expect(page).toHaveURL(baro.channel("demo"));
-  // The answer is a page with status 400, of which the browser tells.
+  // The answer is a page with status 400, which the browser logs as an error.
   complaints.cut = true;
   await page.goto(`${baro.url}/open?name=a%2Fb`);
   await expect(page.getByRole("heading", { level: 1 })).toBeVisible();

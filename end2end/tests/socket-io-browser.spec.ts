@@ -1,4 +1,4 @@
-// The clients' own browser builds, on a page of another origin.
+// Tests the browser builds of socket.io-client on a page from another origin.
 
 import { createServer } from "node:http";
 import { readFileSync } from "node:fs";

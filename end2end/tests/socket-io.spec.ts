@@ -1,9 +1,11 @@
+// Tests the stock Socket.IO clients of all supported versions against the server, over each transport.
+
 import { Line, expect, test as base, type Baro } from "./baro";
 import { Inbox, TRANSPORTS, VERSIONS, ask, heard, io, isOld, type Client, type Version } from "./socket-io";
 
 type Open = (version: Version, path: string, options?: object) => Client;
 
-/** Clients that are closed with the test. */
+/** Adds `open`, whose clients are closed at the end of the test. */
 const test = base.extend<{ open: Open }>({
   open: async ({ baro }, use) => {
     const clients: Client[] = [];
@@ -55,7 +57,7 @@ for (const version of VERSIONS) {
         await line.open();
         const client = open(version, `${line.url}/c/resume`, { transports, reconnectionDelay: 50, reconnectionDelayMax: 50 });
         const inbox = new Inbox(client);
-        // What every client can do: say where it was, each time it connects. From 4.6 on they do it by themselves.
+        // Older clients must send their position at each reconnect. From 4.6 on the client does this by itself.
         if (isOld(version)) client.on("reconnecting", () => (client as any).query = last(inbox));
         if (version === "3") client.on("disconnect", () => ((client as any).auth = { after: inbox.ids.at(-1) }));
         await heard(client, "connect");
@@ -193,7 +195,7 @@ test("who leaves and comes back on one connection hears nothing twice", async ({
   await ask(client, "message", "last");
   await expect.poll(() => inbox.bodies.at(-1)).toBe("last");
   expect(new Set(inbox.ids).size).toBe(inbox.ids.length);
-  // Before it was in it had not said that it would leave: it comes in all the same.
+  // A client that disconnects before it has joined can still join afterwards.
   client.disconnect();
   client.connect();
   client.disconnect();

@@ -1,4 +1,4 @@
-// The stock clients of Socket.IO, from npm: the tutorial's generation and those after it.
+// The stock Socket.IO clients from npm, from the 2.x that the tutorial uses to 4.x, and helpers to wait for them.
 
 import { type Message } from "./baro";
 import { once, type EventEmitter } from "node:events";
@@ -10,7 +10,7 @@ export const TRANSPORTS = { polling: ["polling"], websocket: ["websocket"], upgr
 
 type Ack = { id: string; channel: string; time: string; duplicate: boolean; cursor?: string; error?: { code: string } };
 
-/** What all versions have in common. */
+/** The part of the client's interface that all versions have. */
 export interface Client {
   id?: string;
   connected: boolean;
@@ -24,7 +24,7 @@ export interface Client {
   disconnect(): this;
 }
 
-/** `io` of a version. */
+/** Returns the `io` function of a version. */
 export function io(version: Version): (url: string, options?: object) => Client {
   const library = require(`socket.io-client-${version}`);
   return library.io ?? library;
@@ -34,12 +34,12 @@ export function isOld(version: Version) {
   return version.startsWith("2");
 }
 
-/** An event, or an error after a while. */
+/** Waits for an event. Rejects after 15 seconds. */
 export function heard(client: Client, event: string): Promise<any> {
   return once(client as unknown as EventEmitter, event, { signal: AbortSignal.timeout(15_000) }).then(([first]) => first);
 }
 
-/** Emits and waits for the acknowledgement. */
+/** Emits an event and waits for its acknowledgement. Rejects after 15 seconds. */
 export function ask(client: Client, event: string, ...all: unknown[]): Promise<Ack> {
   return new Promise((resolve, reject) => {
     const late = setTimeout(() => reject(new Error(`no acknowledgement of ${event}`)), 15_000);
@@ -50,7 +50,7 @@ export function ask(client: Client, event: string, ...all: unknown[]): Promise<A
   });
 }
 
-/** Everything a client gets, and a way to wait for some of it. */
+/** Collects the messages of a client and waits for a number of them. */
 export class Inbox {
   readonly messages: Message[] = [];
   private readonly waiting: { count: number; resolve: () => void }[] = [];

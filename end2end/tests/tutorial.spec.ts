@@ -1,4 +1,4 @@
-// The snippets of docs/from-the-tutorial.md, as they are printed but for the address.
+// Tests the snippets of docs/from-the-tutorial.md as printed, with only the address replaced.
 
 import { spawn, type ChildProcess } from "node:child_process";
 import { createServer, type Server } from "node:http";
@@ -11,7 +11,7 @@ import { Baro, expect, test as base, type Page } from "./baro";
 
 const DOCS = resolve(__dirname, "../../docs");
 
-/** The named code blocks of a document. */
+/** Returns the named code blocks of a document. */
 function snippets(file: string): Map<string, string> {
   const text = readFileSync(join(DOCS, file), "utf8");
   return new Map([...text.matchAll(/^```\w+ (\S+)\n(.*?)^```$/gms)].map(([, name, code]) => [name!, code!]));
@@ -20,11 +20,11 @@ function snippets(file: string): Map<string, string> {
 const SNIPPETS = snippets("from-the-tutorial.md");
 
 type Tutorial = {
-  /** Baro, which lets the tutorial's own pages in. */
+  /** A server that allows the origin of the tutorial's pages. */
   baro: Baro;
-  /** Runs a snippet in Node, with the packages it wants; its lines of output. */
+  /** Runs a snippet in Node with the packages that it imports. Returns its lines of output. */
   node(name: string, packages?: Record<string, string>): AsyncIterator<string>;
-  /** Opens a snippet as a page of the tutorial's own server. */
+  /** Opens a snippet as a page from the tutorial's own server. */
   open(name: string, page: Page): Promise<void>;
 };
 

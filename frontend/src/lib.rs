@@ -1,14 +1,14 @@
-//! Baro's page in the browser.
+//! The browser side of Baro's page: it hydrates the HTML from the server and keeps it up to date.
 //!
-//! - [`machine`]: the connection as (state, event) -> (state, effects); pure and tested natively.
-//! - [`carriers`]: `WebSocket`, `EventSource`, `fetch` and timers; carries the effects out.
+//! - [`machine`]: the state machine of the connection, (state, event) -> (state, effects); pure and tested natively.
+//! - [`carriers`]: `WebSocket`, `EventSource`, `fetch` and timers; executes the effects.
 
 mod carriers;
 mod machine;
 
 use leptos::prelude::*;
 
-/// Wakes the page the server rendered.
+/// Hydrates the page that the server rendered.
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn hydrate() {
     console_error_panic_hook::set_once();

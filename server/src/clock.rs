@@ -1,4 +1,4 @@
-//! Clocks. Wall time is for people only; what must be right goes by the steady clock.
+//! Clocks. The wall clock is only for times shown to people; decisions that must be correct use the monotonic clock.
 
 use app::wire::Time;
 use std::{
@@ -8,24 +8,24 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// The time of day in milliseconds since 1970.
+/// The wall time in milliseconds since 1970.
 #[expect(clippy::disallowed_methods, reason = "the one place that asks the wall clock")]
 pub(crate) fn now() -> Time {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time(millis(elapsed))
 }
 
-/// The two clocks an engine goes by; tests turn their hands.
+/// The two clocks that an engine uses. Tests replace them to control the time.
 #[derive(Clone)]
 pub struct Clock {
     wall: Arc<dyn Fn() -> Time + Send + Sync>,
     steady: Arc<dyn Fn() -> Duration + Send + Sync>,
-    /// The wall when this clock was made.
+    /// The wall time at which this clock was created.
     begun: Time,
 }
 
 impl Default for Clock {
-    /// The system's.
+    /// The clocks of the system.
     fn default() -> Self {
         let start = Instant::now();
         Self::of(now, move || start.elapsed())
@@ -33,7 +33,7 @@ impl Default for Clock {
 }
 
 impl Clock {
-    /// A clock of these hands.
+    /// A clock that takes its times from these functions.
     pub(crate) fn of(
         wall: impl Fn() -> Time + Send + Sync + 'static,
         steady: impl Fn() -> Duration + Send + Sync + 'static,
@@ -41,18 +41,18 @@ impl Clock {
         Self { begun: wall(), wall: Arc::new(wall), steady: Arc::new(steady) }
     }
 
-    /// What to write on a message, for people.
+    /// The wall time of a message, which is shown to people.
     pub(crate) fn wall(&self) -> Time {
         (self.wall)()
     }
 
-    /// Time since this clock was made; does not jump.
+    /// The monotonic time since this clock was created.
     pub(crate) fn steady(&self) -> Duration {
         (self.steady)()
     }
 
-    /// The time from which ages count: the wall at the start, moved on by the steady clock. Setting the wall
-    /// clock forward must not make a server drop its history.
+    /// The time for computing the age of messages: the wall time at the start plus the monotonic time since then.
+    /// Setting the wall clock forward must not make a server drop its history.
     pub(crate) fn for_ages(&self) -> Time {
         Time(self.begun.0.saturating_add(millis(self.steady())))
     }
@@ -64,7 +64,7 @@ impl fmt::Debug for Clock {
     }
 }
 
-/// Whole milliseconds as the signed number stores keep.
+/// Whole milliseconds as the signed number that stores keep.
 pub(crate) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

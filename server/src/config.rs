@@ -1,4 +1,4 @@
-//! Every option once: a flag, its environment twin, its default and its help.
+//! The command line: each option is defined here once, with its flag, environment variable, default and help text.
 
 use crate::{
     engine::{Retention, embedded::Fsync},
@@ -6,7 +6,7 @@ use crate::{
     limits::{CONNECTIONS, DRAIN_SECONDS, KEEP_BYTES, KEEP_MESSAGES, KEEP_TOTAL_BYTES},
 };
 use app::wire::limits::MAX_MESSAGE_BYTES;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValue};
 use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 /// A channel is a URL: watch it, talk in it, curl to it.
@@ -45,6 +45,40 @@ pub enum EngineKind {
     Embedded,
     /// In memory; gone with the process.
     Memory,
+}
+
+impl ValueEnum for Fsync {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Always, Self::Interval, Self::Never]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::Always => ("always", "Every commit: an acknowledged message survives power loss"),
+            Self::Interval => ("interval", "Every second: it survives `kill -9`; power loss may take the last second"),
+            Self::Never => (
+                "never",
+                "Never, the operating system decides: it survives `kill -9`; power loss may take the last half minute, \
+                 and can damage the store",
+            ),
+        };
+        Some(PossibleValue::new(name).help(help))
+    }
+}
+
+impl ValueEnum for LogFormat {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Human, Self::Json, Self::Off]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::Human => ("human", "Lines for people"),
+            Self::Json => ("json", "One JSON object a line"),
+            Self::Off => ("off", "No line per request; the rest for people"),
+        };
+        Some(PossibleValue::new(name).help(help))
+    }
 }
 
 /// Options of the server.
@@ -106,21 +140,21 @@ pub struct Serve {
     pub no_machine_channel: bool,
 }
 
-/// A path of its own, without the slash at its end.
+/// The path of the Socket.IO endpoint, without a trailing slash. It does not overlap Baro's own paths.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SocketIoPath(String);
 
-/// A path at which Socket.IO cannot live.
+/// The error for a path that the Socket.IO endpoint cannot use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a path such as /socket.io/ or /chat/io: letters, digits, '-', '_', '.' and '/', and none of Baro's own")]
 pub struct NoPath;
 
-/// First parts of paths that are Baro's.
+/// The first segments of Baro's own paths.
 const OWN_PATHS: [&str; 11] =
     ["c", "favicon.svg", "healthz", "lab", "lang", "live", "metrics", "name", "open", "pkg", "status"];
 
 impl SocketIoPath {
-    /// The path.
+    /// The path without a trailing slash.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -157,7 +191,7 @@ pub struct Keep {
 }
 
 impl Keep {
-    /// As the engine takes it.
+    /// The retention for the engine.
     pub(crate) fn retention(&self) -> Retention {
         Retention {
             messages: self.messages,

@@ -1,35 +1,40 @@
 //! Baro: a channel is a URL.
 //!
-//! In the order of the arrows (each knows only those before it):
-//! - [`engine`]: orders, keeps and spreads messages.
-//! - [`hub`]: who listens here, and the recent end of the log in memory.
-//! - [`session`]: one connection: frames in, frames out.
-//! - [`transport`]: bytes to frames: WebSocket, SSE, polls.
-//! - [`http`] and [`web`]: all paths; negotiation; pages and their files.
-//! - [`machine`], [`cli`]: a program that publishes this computer's load; `baro publish` and `baro tail`.
+//! The modules, each of which uses only the modules listed before it:
+//! - [`engine`]: orders, stores and dispatches messages.
+//! - [`net`]: a TCP connection: the socket, its unsent bytes, whether the peer is alive, and its handoff from hyper.
+//! - [`hub`]: the readers of this server, their presence, and the recent log in memory.
+//! - [`session`]: one client connection: handles its frames and produces the frames to send.
+//! - [`transport`]: converts bytes to frames and back: WebSocket, SSE, Socket.IO.
+//! - [`pages`]: the pages and their files, from plain values.
+//! - [`http`]: all paths, content negotiation, publishing, reading.
+//! - [`machine`], [`cli`]: a program that publishes this computer's load; the commands `baro publish` and `baro tail`.
 //!
-//! [`run`] is the server: `main` calls it, and so do tests.
+//! [`run`] starts the server; `main` and the tests call it.
 
 pub mod cli;
 mod clock;
 pub mod config;
 pub mod engine;
+mod headers;
 pub mod http;
 pub mod hub;
 mod limits;
+mod lock;
 mod machine;
 mod map;
+pub mod net;
+pub mod pages;
 pub mod session;
 pub mod transport;
-pub mod web;
 
 use anyhow::Context;
 use config::{EngineKind, Serve};
 use engine::{Clock, Engine, Options, embedded::Embedded, memory::Memory};
-use http::{AccessLog, App, Origins, Parts, Seal, Visitors};
+use http::{AccessLog, App, Counter, Origins, Parts, Seal, Visitors};
 use hub::Hub;
-use leptos::prelude::{Env, LeptosOptions};
 use limits::{ACCEPT_QUEUE, OTHER_FILES, TASKS_BETWEEN_EVENTS};
+use pages::Renderer;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
@@ -39,32 +44,37 @@ use tokio::{
 };
 use transport::socket_io::SocketIo;
 
-/// A server that runs.
+/// A running server.
 pub struct Running {
-    /// Where it listens.
+    /// The address it listens on.
     pub address: SocketAddr,
-    hub: Hub,
+    app: App,
     serving: JoinHandle<()>,
     drain: Duration,
-    log: AccessLog,
 }
 
 impl Running {
-    /// Says goodbye to every connection, finishes what was taken, and ends within `--drain` seconds.
+    /// Closes every connection with a reason, finishes accepted requests, and ends within `--drain` seconds.
     pub async fn stop(self) {
         let end = async {
-            self.hub.close(self.drain).await;
+            self.app.hub.close(self.drain).await;
             let _ = self.serving.await;
         };
         let _ = tokio::time::timeout(self.drain, end).await;
-        let _ = tokio::task::spawn_blocking(move || self.log.end()).await;
+        let _ = tokio::task::spawn_blocking(move || self.app.log.end()).await;
+    }
+
+    /// How many requests the fast path answered. Debug builds only.
+    #[cfg(debug_assertions)]
+    pub fn fast_answers(&self) -> u64 {
+        self.app.fast_answers.counted()
     }
 }
 
-/// What a server runs on: a thread for each processor.
+/// The runtime of a server, with one worker thread per processor.
 ///
 /// # Errors
-/// The system has no room for threads.
+/// Returns an error if the system cannot start the threads.
 pub fn runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread().enable_all().event_interval(TASKS_BETWEEN_EVENTS).build()
 }
@@ -72,9 +82,9 @@ pub fn runtime() -> io::Result<Runtime> {
 /// Starts a server.
 ///
 /// # Errors
-/// The address or the data folder cannot be used.
+/// Returns an error if the address or the data folder cannot be used.
 pub async fn run(options: Serve) -> anyhow::Result<Running> {
-    // Leptos renders on the runtime that serves; a second start in one process finds it set.
+    // Leptos renders on the runtime of the server. A second start in one process fails here because it is set already.
     let _ = any_spawner::Executor::init_tokio();
     let listener = listen(options.listen)
         .with_context(|| format!("cannot listen on {}; choose another address with --listen", options.listen))?;
@@ -83,17 +93,16 @@ pub async fn run(options: Serve) -> anyhow::Result<Running> {
     let old = &options.old_cookie_secret;
     let seal = match (&options.cookie_secret, options.engine) {
         (Some(secret), _) if !secret.is_empty() => Seal::new(secret.as_bytes(), old),
-        // Nothing is written for a server that keeps nothing.
+        // A server without a store writes nothing to the disk, not even the secret.
         (_, EngineKind::Memory) => Seal::new(getrandom::u64()?.to_be_bytes(), old),
         _ => Seal::from_folder(&options.data, old).context("the cookie secret cannot be kept in the data folder")?,
     };
-    let log = AccessLog::new(options.log);
     let app = App::from(Parts {
         hub: hub.clone(),
-        visitors: Arc::new(Visitors::new(seal)),
-        origins: Arc::new(Origins::new(&options.allow_origin, address)),
+        visitors: Visitors::new(seal),
+        origins: Origins::new(&options.allow_origin, address),
         trusted: options.trusted_proxy.clone(),
-        log: log.clone(),
+        log: AccessLog::new(options.log),
         max_message: options.max_message,
         socket_io: if options.socketio_suites {
             SocketIo::echoes(options.connections).into()
@@ -101,7 +110,8 @@ pub async fn run(options: Serve) -> anyhow::Result<Running> {
             let (path, max, sessions) = (&options.socketio_path, options.max_message, options.connections);
             vec![SocketIo::new(path.as_str(), hub.clone(), max, sessions)]
         },
-        leptos: leptos_options(address),
+        renderer: Renderer::new(address),
+        fast_answers: Counter::default(),
     });
     make_room(options.connections);
     if !options.no_machine_channel {
@@ -109,21 +119,22 @@ pub async fn run(options: Serve) -> anyhow::Result<Running> {
     }
     tokio::spawn(hub.clone().keep());
     let drain = Duration::from_secs(options.drain);
-    let serving = tokio::spawn(http::serve(listener, app, options.connections, drain));
-    Ok(Running { address, hub, serving, drain, log })
+    let serving = tokio::spawn(http::serve(listener, app.clone(), options.connections, drain));
+    Ok(Running { address, app, serving, drain })
 }
 
-/// Listens, with room for all who come at once. `TcpListener::bind` asks for 128 places: past those the kernel answers with
-/// cookies, of which some fail, and lets clients wait for a second or refuses them.
+/// Listens with a backlog of [`ACCEPT_QUEUE`] connections, for many clients that connect at once. `TcpListener::bind`
+/// sets a backlog of 128: above it the kernel uses SYN cookies, of which some fail, and delays clients by a second or
+/// refuses them.
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // A server that comes back must not wait for what is left of the connections of the last.
+    // A restarted server must not wait for connections of its predecessor in TIME_WAIT.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(ACCEPT_QUEUE)
 }
 
-/// Lets this process have as many files open as its connections need, as far as the system allows it.
+/// Raises the limit of open files to what the connections need, as far as the system allows it.
 fn make_room(connections: u32) {
     let needed = u64::from(connections) + OTHER_FILES;
     let limit = getrlimit(Resource::Nofile);
@@ -148,26 +159,18 @@ fn open_hub(options: &Serve) -> anyhow::Result<Hub> {
     retention.shorter.push((machine, machine::KEPT));
     let kept = Options { retention, clock: Clock::default() };
     match options.engine {
-        EngineKind::Embedded => Hub::open(|tail| -> anyhow::Result<Arc<dyn Engine>> {
-            let engine = Embedded::open(&options.data, options.fsync, kept, tail)?;
+        EngineKind::Embedded => Hub::open(|dispatcher| -> anyhow::Result<Arc<dyn Engine>> {
+            let engine = Embedded::open(&options.data, options.fsync, kept, dispatcher)?;
             Ok(Arc::new(engine) as Arc<dyn Engine>)
         }),
         EngineKind::Memory => {
-            let opened = Hub::open(|tail| Ok::<_, Infallible>(Arc::new(Memory::open(kept, tail)) as Arc<dyn Engine>));
+            let opened =
+                Hub::open(
+                    |dispatcher| Ok::<_, Infallible>(Arc::new(Memory::open(kept, dispatcher)) as Arc<dyn Engine>),
+                );
             Ok(opened.unwrap_or_else(|never| match never {}))
         }
     }
-}
-
-/// A shipped binary reads no Cargo.toml: what pages need to know of their files is fixed here.
-fn leptos_options(address: SocketAddr) -> LeptosOptions {
-    LeptosOptions::builder()
-        .output_name("baro")
-        .site_root("target/site")
-        .site_pkg_dir("pkg")
-        .site_addr(address)
-        .env(if cfg!(debug_assertions) { Env::DEV } else { Env::PROD })
-        .build()
 }
 
 #[cfg(test)]
@@ -179,7 +182,8 @@ mod tests {
     async fn many_who_come_at_once_all_find_a_place() {
         let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
-        // Nobody accepts. Without a place it would wait: the time only ends a test that fails.
+        // Nothing accepts the connections. One without a place in the backlog would wait; the timeout ends a failing
+        // test.
         let connect = |_| TcpStream::connect_timeout(&address, Duration::from_secs(20));
         let all: io::Result<Vec<_>> = (0..300).map(connect).collect();
         assert_eq!(all.unwrap().len(), 300);

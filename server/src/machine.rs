@@ -1,4 +1,5 @@
-//! The channel `this-machine`: this computer's load each second, so that a fresh server has something alive.
+//! Publishes this computer's load to the channel `this-machine` every second, so that a new server has live data to
+//! show.
 
 use crate::{engine::Draft, hub::Hub};
 use app::wire::{Body, ChannelName, Kind, Sender};
@@ -6,20 +7,20 @@ use std::time::Duration;
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, Networks, RefreshKind, System};
 use tokio::time::{MissedTickBehavior, interval};
 
-/// Its name.
+/// The name of the channel.
 pub(crate) const CHANNEL: &str = "this-machine";
-/// How old its messages become.
+/// How long the channel keeps its messages.
 pub(crate) const KEPT: Duration = Duration::from_secs(24 * 3600);
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Publishes until the server stops.
+/// Publishes the load until the server stops.
 pub(crate) async fn publish(hub: Hub) {
     let channel: ChannelName = CHANNEL.parse().expect("the name is one");
     let from = Sender { id: "baro".into(), name: "baro".into(), kind: Kind::Program };
     let mut machine = Machine::new();
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // The first reading of a rate needs two looks.
+    // A rate needs two readings. This first tick completes at once, so the first message follows one interval later.
     ticks.tick().await;
     loop {
         tokio::select! {
@@ -47,7 +48,8 @@ impl Machine {
         Self { system: System::new_with_specifics(kinds), networks: Networks::new_with_refreshed_list() }
     }
 
-    /// cpu and memory in percent, load of the last minute, network in kB of the last second.
+    /// The load as JSON: CPU and memory in percent, load average of the last minute, and network traffic in kB since
+    /// the last reading.
     fn read(&mut self) -> String {
         self.system.refresh_cpu_usage();
         self.system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());

@@ -1,4 +1,4 @@
-//! The binary: parse, run, exit code.
+//! The `baro` binary: parses the options, runs the command and sets the exit code.
 
 use anyhow::Context;
 use clap::Parser;
@@ -15,18 +15,18 @@ use std::{
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// Answering a request is some dozens of small allocations: the system's allocator would be a fifth of its time.
+/// A request makes dozens of small allocations; the system's allocator would take a fifth of the request's time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // Before the options are read: they have environment twins.
+    // Loaded before the options are parsed, because options can come from the environment.
     let dotenv = dotenvy::dotenv();
     let cli = Cli::parse();
     let runtime = || server::runtime().context("the threads that serve could not be started");
     match start_log(&cli).and_then(|()| runtime()?.block_on(run(cli, dotenv))) {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever read our output has gone, as `head` does: that is an end, not an error.
+        // The reader of the output closed the pipe, as `head` does: this is a normal end, not an error.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "baro: {error:#}");
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Begins to log, as the server's options say; other commands have warnings only.
+/// Starts logging as the server's options say; the other commands log only warnings.
 fn start_log(cli: &Cli) -> anyhow::Result<()> {
     let serve = match &cli.command {
         None => Some(&cli.serve),
@@ -77,7 +77,7 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be listened to")?;
     let running = server::run(options).await?;
     let mut out = std::io::stdout();
-    // For people and for scripts: the address, also when port 0 picked it.
+    // Printed for people and scripts: port 0 lets the system pick the port.
     writeln!(out, "Baro is listening on http://{}", running.address)?;
     out.flush()?;
     tokio::select! {
@@ -87,7 +87,7 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
     tracing::info!("stopping");
     tokio::select! {
         () = running.stop() => {}
-        // Asked twice: somebody is in a hurry. What was acknowledged is stored already.
+        // A second signal stops at once. Acknowledged messages are already stored.
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }

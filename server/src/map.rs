@@ -1,4 +1,4 @@
-//! The maps of whatever is looked up for each message and each poll.
+//! The hash map for lookups on hot paths: once per message or per poll.
 
-/// Hashes fast, and differently in each process: the names in them are anybody's choice.
+/// A fast hash with a random seed per process: clients choose the keys and must not be able to make them collide.
 pub(crate) type Map<K, V> = std::collections::HashMap<K, V, foldhash::quality::RandomState>;

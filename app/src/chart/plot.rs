@@ -1,38 +1,41 @@
+//! Draws one series as an SVG path.
+
 use super::{Store, Ticks, ticks};
 use crate::wire::Time;
 use std::fmt::Write as _;
 
-/// Width of a plot in its own units; it is stretched to the width there is.
+/// Width of a plot in SVG units. The page stretches the plot to the available width.
 pub const WIDTH: f64 = 1000.0;
-/// Height of a plot in its own units.
+/// Height of a plot in SVG units.
 pub const HEIGHT: f64 = 100.0;
-/// The line may be this far from the edge, so that it is not cut.
+/// Space above and below the line, so that the edge of the plot does not clip the stroke.
 const MARGIN: f64 = 4.0;
-/// Columns of a dense plot: each is drawn as its minimum and maximum.
+/// Number of columns in a dense plot. Each column shows only its minimum and maximum.
 const COLUMNS: usize = 360;
-/// A pause of this many usual steps is missing data.
+/// A pause longer than this many usual steps counts as missing data.
 const GAP_STEPS: i64 = 4;
-/// How many steps on either side tell what is usual: a series may change its pace.
+/// Number of steps on either side that define the usual step. Distant steps do not count, because a series can change
+/// its pace.
 const NEIGHBOURS: usize = 5;
-/// Pauses below this are no gap, however fast the series is.
+/// A pause up to this length, in milliseconds, never counts as missing data, however fast the series is.
 const GAP_MS: i64 = 2000;
 
-/// What part of time is drawn.
+/// The time range that a plot shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// The right edge.
+    /// The time at the right edge.
     pub end: Time,
-    /// The width.
+    /// The length in minutes.
     pub minutes: i64,
 }
 
 impl Window {
-    /// The left edge.
+    /// Returns the time at the left edge.
     pub fn start(self) -> Time {
         Time(self.end.0 - self.minutes * 60_000)
     }
 
-    /// The moment in the middle.
+    /// Returns the time in the middle.
     pub fn middle(self) -> Time {
         Time(self.end.0 - self.minutes * 30_000)
     }
@@ -43,14 +46,14 @@ impl Window {
     }
 }
 
-/// One series, ready to be drawn.
+/// The drawing of one series.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plot {
-    /// SVG path of the line; missing data breaks it.
+    /// The SVG path of the line. It is interrupted where data is missing.
     pub path: String,
-    /// Where the line ends.
+    /// The point where the line ends.
     pub end: (f64, f64),
-    /// The value axis.
+    /// The ticks of the value axis.
     pub ticks: Ticks,
     /// The newest value in the window.
     pub latest: f64,
@@ -60,7 +63,7 @@ pub struct Plot {
     pub highest: f64,
 }
 
-/// Draws a series; `None` if it has no reading in the window.
+/// Draws a series. Returns `None` if it has no reading in the window.
 pub fn plot(store: &Store, field: &str, window: Window) -> Option<Plot> {
     let points = visible(store, field, window);
     let inside = || points.iter().filter(|(time, _)| *time >= window.start().0).map(|(_, value)| *value);
@@ -77,7 +80,7 @@ pub fn plot(store: &Store, field: &str, window: Window) -> Option<Plot> {
     Some(Plot { path: path(&points, |time| window.x(time), y), end, ticks, latest, lowest, highest })
 }
 
-/// The points in the window and the one before it, so that the line reaches the edge.
+/// Returns the points in the window and the last point before it, so that the line reaches the left edge.
 fn visible(store: &Store, field: &str, window: Window) -> Vec<(i64, f64)> {
     let (start, end) = (window.start().0, window.end.0);
     let mut points: Vec<_> = store.points(field).filter(|(time, _)| *time <= end).collect();
@@ -104,7 +107,7 @@ fn median_step(points: &[(i64, f64)]) -> Option<i64> {
     steps.get(steps.len() / 2).copied()
 }
 
-/// Dense data is drawn as the lowest and highest point of each column.
+/// Reduces dense data to the lowest and the highest point of each column.
 fn thin(points: Vec<(i64, f64)>, window: Window) -> Vec<(i64, f64)> {
     if points.len() <= COLUMNS * 2 {
         return points;
@@ -126,7 +129,7 @@ fn thin(points: Vec<(i64, f64)>, window: Window) -> Vec<(i64, f64)> {
 fn path(points: &[(i64, f64)], x: impl Fn(i64) -> f64, y: impl Fn(f64) -> f64) -> String {
     let mut out = String::with_capacity(points.len() * 14);
     for (at, (time, value)) in points.iter().enumerate() {
-        // A point of its own still shows: a line of no length with a round end.
+        // A segment starts with a line of zero length, so that its round cap shows even a single point.
         if at == 0 || is_gap(points, at) {
             let _ = write!(out, "M{:.1} {:.1}", x(*time), y(*value));
         }
@@ -195,6 +198,6 @@ mod tests {
         let plot = plot(&store(readings), "t", WINDOW).unwrap();
         assert_eq!(plot.highest, 50.0);
         assert!(plot.path.matches('L').count() <= COLUMNS * 2 + 4);
-        assert!(plot.path.contains(" 4.0") || plot.path.contains(" 4."));
+        assert!(plot.path.contains("L499.5 4.0L"), "the peak must be drawn at its time, at the top: {}", plot.path);
     }
 }

@@ -1,17 +1,19 @@
-/// Three round numbers that enclose what is drawn.
+//! Chooses round numbers for the value axis of a plot.
+
+/// Three round numbers on the value axis. The lowest and the highest enclose the values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ticks {
-    /// At the bottom.
+    /// The number at the bottom.
     pub low: f64,
-    /// In the middle.
+    /// The number in the middle.
     pub middle: f64,
-    /// On top.
+    /// The number at the top.
     pub high: f64,
-    /// Digits after the point that tell them apart.
+    /// Number of decimal places that are needed to write the three numbers.
     pub decimals: usize,
 }
 
-/// Ticks for values between `low` and `high`.
+/// Chooses the ticks for values between `low` and `high`.
 pub fn ticks(low: f64, high: f64) -> Ticks {
     let (low, high) = widen(low, high);
     let (mut unit, mut decimals) = power_of_ten((high - low) / 2.0);
@@ -20,7 +22,7 @@ pub fn ticks(low: f64, high: f64) -> Ticks {
             let step = unit * factor;
             let bottom = (low / step).floor() * step;
             let top = bottom + 2.0 * step;
-            // A little slack, so that rounding does not cost a whole step.
+            // The tolerance keeps a rounding error from selecting a larger step.
             if top >= high - step * 1e-9 {
                 let decimals = if factor == 2.5 && unit < 10.0 { decimals + 1 } else { decimals };
                 return Ticks { low: bottom, middle: bottom + step, high: top, decimals };
@@ -31,7 +33,7 @@ pub fn ticks(low: f64, high: f64) -> Ticks {
     }
 }
 
-/// A flat line stands in the middle.
+/// Widens an empty or tiny range, so that a flat line lies in the middle of the plot.
 fn widen(low: f64, high: f64) -> (f64, f64) {
     let least = (low.abs().max(high.abs()) * 1e-6).max(1e-9);
     if high - low >= least {
@@ -41,7 +43,7 @@ fn widen(low: f64, high: f64) -> (f64, f64) {
     (low - unit, low + unit)
 }
 
-/// The largest power of ten that is not above `size`, and the digits after the point it needs.
+/// Returns the largest power of ten that is not above `size`, and the number of its decimal places.
 fn power_of_ten(size: f64) -> (f64, usize) {
     let (mut unit, mut decimals) = (1.0_f64, 0);
     while unit * 10.0 <= size && unit < 1e300 {

@@ -1,3 +1,5 @@
+//! The live regions that tell screen readers what happens in the channel.
+
 use super::{dom, live, surroundings};
 use crate::{
     feed,
@@ -8,19 +10,19 @@ use crate::{
 use leptos::prelude::*;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-/// At most one utterance in this time.
+/// The time in which messages are collected for one announcement.
 const QUIET: Duration = Duration::from_secs(5);
-/// Changes of the connection that pass sooner are not worth a word.
+/// A change of the connection is announced only if it lasts this long.
 const LASTING: Duration = Duration::from_secs(2);
-/// Being offline becomes urgent.
+/// An offline connection is announced as an alert after this time.
 const URGENT: Duration = Duration::from_secs(10);
-/// Messages that are read in full.
+/// The most messages that are announced with their text.
 const IN_FULL: usize = 2;
-/// Characters of a message that is read in full.
+/// The most characters of a message that are announced.
 const FULL_CHARS: usize = 120;
 
-/// Speaks for the feed, which is silent itself: a summary of what people wrote, changes of the
-/// connection, and failures.
+/// Announces new messages, changes of the connection and failed messages to screen readers. The feed itself is
+/// not a live region, because a busy channel would speak without pause.
 #[component]
 pub fn Announcer() -> impl IntoView {
     let news = RwSignal::new(String::new());
@@ -69,7 +71,7 @@ fn speak_of_messages(news: RwSignal<String>) {
 fn speak_of_link(state: RwSignal<String>, alarm: RwSignal<String>) {
     let live = live();
     let place = surroundings();
-    // Neither the countdown nor the round trip speaks.
+    // The discriminant ignores the countdown and the round trip, which must not be announced.
     let kind = Memo::new(move |_| std::mem::discriminant(&live.link.get()));
     Effect::new(move |before: Option<()>| {
         kind.track();
@@ -81,7 +83,7 @@ fn speak_of_link(state: RwSignal<String>, alarm: RwSignal<String>) {
             Link::Live { transport, .. } => place.words.transport(transport).to_owned(),
             other => place.words.link(other, place.now, place.zone.get()),
         };
-        // Both die with this run of the effect, that is, at the next change.
+        // The next run of the effect cancels both timers, so a change that does not last is not announced.
         if link == Link::Offline {
             let text = text.clone();
             let _ = set_timeout(move || alarm.set(text), URGENT);
@@ -111,7 +113,7 @@ fn speak_of_failures(alarm: RwSignal<String>) {
     });
 }
 
-/// Up to two messages of people in full, else counts; programs are only counted.
+/// Up to two messages of people with their text, otherwise counts. Messages of programs are always counted.
 fn summary(words: Words, messages: &[Arc<Message>]) -> String {
     let of = |kind: Kind| messages.iter().filter(move |message| message.from.kind == kind);
     if of(Kind::Program).next().is_none() && messages.len() <= IN_FULL {

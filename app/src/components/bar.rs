@@ -1,3 +1,5 @@
+//! The app bar at the top of every page, with the visitor's menu.
+
 use super::{
     glyph::{Icon, IconView, Mark},
     node::node,
@@ -7,7 +9,7 @@ use super::{
 use crate::{page::Lang, wire::limits::SENDER_NAME_CHARS};
 use leptos::{ev, html, prelude::*, wasm_bindgen::JsCast, web_sys};
 
-/// The bar on top of every page. `here` is the link that is the current page.
+/// The bar at the top of every page. `at_channels` marks the link to the channel list as the current page.
 #[component]
 pub fn Bar(#[prop(optional)] at_channels: bool) -> impl IntoView {
     let place = surroundings();
@@ -36,7 +38,7 @@ pub fn Bar(#[prop(optional)] at_channels: bool) -> impl IntoView {
     .into_any()
 }
 
-/// The visitor's own node: a menu for name and language that works without script.
+/// The visitor's own node. It opens a menu for name and language, which works without script.
 #[component]
 fn OwnNode() -> impl IntoView {
     let place = surroundings();

@@ -1,14 +1,16 @@
-use super::{live_panel::Readings, surroundings};
+//! The views of message bodies: text, JSON and binary.
+
+use super::{readings::Readings, surroundings};
 use crate::{
     feed::{COLLAPSE_LINES, Piece, long_text, one_line, several_lines},
     wire::Body,
 };
 use leptos::prelude::*;
 
-/// Characters of the part of a long text that is always shown.
+/// The most characters of a long text that are shown while it is collapsed.
 const PREVIEW_CHARS: usize = 1000;
 
-/// What a message says.
+/// Draws the body of a message.
 pub fn body_view(body: &Body) -> AnyView {
     let words = surroundings().words;
     match body {
@@ -80,14 +82,14 @@ fn pieces(pieces: Vec<Piece>) -> impl IntoView {
         .collect_view()
 }
 
-/// The class that ties a value to its series' colour.
+/// The class that underlines a value in the colour of its series.
 fn series_class(series: &[String], field: &str) -> Option<&'static str> {
     const CLASSES: [&str; 6] = ["tied s1", "tied s2", "tied s3", "tied s4", "tied s5", "tied s6"];
     let at = series.iter().position(|known| known == field)?;
     CLASSES.get(at).copied()
 }
 
-/// A body in a line or two, for lists.
+/// A body as short plain text, for the list of channels.
 pub fn preview(body: &Body, binary: impl FnOnce(usize) -> String) -> String {
     match body {
         Body::Text(text) => text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(240).collect(),

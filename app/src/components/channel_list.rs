@@ -1,3 +1,5 @@
+//! The list of channels on the home page, with ages and sparklines that stay current.
+
 use super::{bodies::preview, dom, live, surroundings};
 use crate::{
     i18n::count,
@@ -6,11 +8,11 @@ use crate::{
 use leptos::prelude::*;
 use std::{fmt::Write as _, time::Duration};
 
-/// Rows move at most this often.
+/// The shortest time between two changes of the order, in seconds.
 const MOVE_SECONDS: i64 = 10;
-/// How often ages are counted anew.
+/// The interval at which the ages of messages are updated.
 const STEP: Duration = Duration::from_secs(1);
-/// Height of a sparkline's bars.
+/// The height of a sparkline's highest bar.
 const BARS: f64 = 20.0;
 
 /// The channels of this server, newest message first.
@@ -55,7 +57,8 @@ fn newest_first(channels: &[ChannelEntry]) -> Vec<ChannelName> {
     channels.iter().map(|entry| entry.channel.clone()).collect()
 }
 
-/// Rows move at most every ten seconds and never under a pointer or the focus.
+/// Sorts the rows at most every ten seconds, and never while the pointer or the focus is in the list, so that
+/// no row moves away under a click.
 fn keep_order(order: RwSignal<Vec<ChannelName>>, clock: RwSignal<Time>, held: RwSignal<bool>, now: Time) {
     let live = live();
     Effect::new(move || {
@@ -135,7 +138,7 @@ fn ChannelRow(name: ChannelName, clock: RwSignal<Time>) -> impl IntoView {
     .into_any()
 }
 
-/// One bar a minute on a line that ends at now.
+/// Path data with one bar per minute. The last bar is the present minute.
 fn bars(pace: &[u32]) -> String {
     let most = f64::from(pace.iter().copied().max().unwrap_or(0).max(1));
     let mut path = String::new();

@@ -1,3 +1,5 @@
+//! Cards with the shell commands that send a message, and their copy button.
+
 use super::{
     dom,
     glyph::{Icon, IconView},
@@ -9,7 +11,7 @@ use std::time::Duration;
 /// How long the button says "Copied".
 const COPIED: Duration = Duration::from_secs(2);
 
-/// Copies a command; only there when the page runs.
+/// Copies a command. The style sheet hides the button without script.
 #[component]
 pub fn CopyButton(#[prop(into)] text: Signal<String>) -> impl IntoView {
     let words = surroundings().words;
@@ -30,7 +32,7 @@ pub fn CopyButton(#[prop(into)] text: Signal<String>) -> impl IntoView {
     .into_any()
 }
 
-/// In a channel: the command that sends to it.
+/// The card on a channel page with the command that sends to this channel.
 pub fn program_card(channel: &crate::wire::ChannelName) -> impl IntoView + use<> {
     let place = surroundings();
     let command = format!("curl -d '{{\"temp\": 24.8}}' \\\n  {}/c/{channel}", place.origin);
@@ -48,7 +50,7 @@ pub fn program_card(channel: &crate::wire::ChannelName) -> impl IntoView + use<>
     .into_any()
 }
 
-/// On the list of channels: commands that send to a channel of the reader's choice.
+/// The card on the home page with commands that send to the channel that the visitor typed.
 #[component]
 pub fn SendCard(#[prop(into)] channel: Signal<Option<crate::wire::ChannelName>>) -> impl IntoView {
     let place = surroundings();
@@ -70,8 +72,8 @@ pub fn SendCard(#[prop(into)] channel: Signal<Option<crate::wire::ChannelName>>)
                 <label for="tab-curl">"curl"</label>
                 <input type="radio" name="command" id="tab-cli" />
                 <label for="tab-cli">"CLI"</label>
-                <Command class="command-curl" text=curl />
-                <Command class="command-cli" text=cli />
+                <CommandLine class="command-curl" text=curl />
+                <CommandLine class="command-cli" text=cli />
             </fieldset>
             <a class="watch" href=path>
                 {move || format!("/c/{}", name())}
@@ -82,7 +84,7 @@ pub fn SendCard(#[prop(into)] channel: Signal<Option<crate::wire::ChannelName>>)
 }
 
 #[component]
-fn Command(class: &'static str, text: Signal<String>) -> impl IntoView {
+fn CommandLine(class: &'static str, text: Signal<String>) -> impl IntoView {
     view! {
         <div class=class>
             <pre class="command">

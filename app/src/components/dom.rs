@@ -1,4 +1,4 @@
-//! What the browser can do beyond elements. Only called in event handlers and effects.
+//! Access to browser APIs. Call these functions only in event handlers and effects, which do not run on the server.
 
 use crate::wire::Time;
 use leptos::{
@@ -11,12 +11,12 @@ use leptos::{
 };
 use std::time::Duration;
 
-/// Minutes the reader's clock is east of UTC.
+/// The browser's time zone in minutes east of UTC.
 pub fn zone_minutes() -> i16 {
     -(Date::new_0().get_timezone_offset() as i16)
 }
 
-/// The reader's clock.
+/// The time of the browser's clock.
 pub fn now() -> Time {
     Time(Date::now() as i64)
 }
@@ -26,31 +26,31 @@ pub fn set_cookie(cookie: &str) {
     let _ = Reflect::set(&document(), &"cookie".into(), &cookie.into());
 }
 
-/// Marks the document as running: style sheets and tests look at it.
+/// Marks the document as hydrated. Style sheets, end-to-end tests and the `not-live` script read the mark.
 pub fn mark_hydrated() {
     if let Some(root) = document().document_element() {
         let _ = root.set_attribute("data-hydrated", "");
     }
 }
 
-/// The fragment of the address, without `#`.
+/// The fragment of the page address, without `#`.
 pub fn fragment() -> String {
     window().location().hash().unwrap_or_default().trim_start_matches('#').to_owned()
 }
 
-/// Whether the main pointer is a finger.
+/// Whether the main input is a touch screen.
 pub fn touches() -> bool {
     call(&window(), "matchMedia", &["(pointer: coarse)".into()])
         .and_then(|query| Reflect::get(&query, &"matches".into()).ok())
         .is_some_and(|matches| matches.is_truthy())
 }
 
-/// Reads what this tab keeps under a key.
+/// Reads a text from the session storage of this tab.
 pub fn kept(key: &str) -> Option<String> {
     call(&storage()?, "getItem", &[key.into()])?.as_string()
 }
 
-/// Keeps a text for this tab; an empty one is forgotten.
+/// Writes a text to the session storage of this tab. An empty text removes the key.
 pub fn keep(key: &str, text: &str) {
     let Some(storage) = storage() else { return };
     if text.is_empty() {
@@ -60,7 +60,7 @@ pub fn keep(key: &str, text: &str) {
     }
 }
 
-/// Puts a text on the clipboard, on insecure origins too.
+/// Copies a text to the clipboard. On insecure origins, which have no clipboard API, it copies by selection.
 pub fn copy(text: &str) {
     let clipboard = get(&window(), "navigator").and_then(|navigator| get(&navigator, "clipboard"));
     match clipboard {
@@ -87,15 +87,15 @@ fn copy_by_selection(text: &str) {
     area.remove();
 }
 
-/// Does something later, whatever becomes of the effect that asks for it: a timer set inside an effect
-/// dies when the effect runs again.
+/// Runs a task after a delay, even if the calling effect runs again before it. A timer that is set directly in an
+/// effect is cancelled by the effect's next run.
 pub fn later(after: Duration, task: impl FnOnce() + 'static) {
     queue_microtask(move || {
         let _ = set_timeout(task, after);
     });
 }
 
-/// Whether the page can be seen.
+/// Whether the page is visible, that is, not in a hidden tab.
 pub fn visible() -> bool {
     !document().hidden()
 }

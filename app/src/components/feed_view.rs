@@ -1,3 +1,5 @@
+//! The feed of a channel, which follows new messages while it is scrolled to its end.
+
 use super::{
     dom,
     glyph::{Icon, IconView},
@@ -13,21 +15,21 @@ use crate::{
 };
 use leptos::{ev, html, prelude::*, web_sys};
 
-/// Within this many pixels of its end the feed follows what arrives.
+/// The feed follows new messages while it is scrolled to within this many pixels of its end.
 const FOLLOW_PX: i32 = 48;
 
-/// Where the reader is in the feed.
+/// The visitor's scroll position in the feed, and the number of messages below it that the visitor has not seen.
 #[derive(Clone, Copy)]
 pub struct FeedScroll {
     scroller: NodeRef<html::Div>,
     following: RwSignal<bool>,
     unseen: RwSignal<usize>,
-    /// Where the last pin left the scroller.
+    /// The scroll position after the last scroll to the end.
     pinned: StoredValue<i32>,
 }
 
 impl FeedScroll {
-    /// At the end.
+    /// Starts at the end of the feed.
     pub fn new() -> Self {
         Self {
             scroller: NodeRef::new(),
@@ -37,14 +39,14 @@ impl FeedScroll {
         }
     }
 
-    /// Goes to the newest message and follows.
+    /// Scrolls to the newest message and follows new ones.
     pub fn to_end(self) {
         self.following.set(true);
         self.unseen.set(0);
         self.pin_soon();
     }
 
-    /// After the rows of this update are there, and before they are painted.
+    /// Scrolls to the end after this update has added its rows, and before the browser paints them.
     fn pin_soon(self) {
         queue_microtask(move || self.pin());
     }
@@ -56,7 +58,7 @@ impl FeedScroll {
         }
     }
 
-    /// The reader scrolled up, and the browser has not told yet.
+    /// Whether the visitor scrolled up and the browser has not sent the scroll event yet.
     fn left_the_end(self) -> bool {
         self.scroller.get_untracked().is_some_and(|scroller| {
             scroller.scroll_top() < self.pinned.get_value() - FOLLOW_PX && from_end(&scroller) > FOLLOW_PX
@@ -74,8 +76,8 @@ impl FeedScroll {
         }
     }
 
-    /// The style sheet lays the feed out from its end, so that it opens there without script. From now
-    /// on it is an ordinary scroller, which holds still when rows are added below.
+    /// Turns the feed into an ordinary scroller, which does not move when rows are added below. Before that, the
+    /// style sheet lays the feed out from its end, so that it opens there without script.
     fn take_over(self) {
         let Some(scroller) = self.scroller.get_untracked() else { return };
         let from_end = -scroller.scroll_top();
@@ -109,7 +111,7 @@ impl Default for FeedScroll {
     }
 }
 
-/// The messages of a channel, oldest first, ending at now.
+/// The messages of a channel, oldest first.
 #[component]
 pub fn FeedView<'a>(channel: &'a Channel, scroll: FeedScroll) -> impl IntoView {
     let live = live();
@@ -171,7 +173,7 @@ fn empty_channel(name: &str) -> impl IntoView + use<> {
     }
 }
 
-/// The end of the line. Its halo swells once when something arrives.
+/// The row at the end of the feed for the present moment. Its dot pulses once when a message arrives.
 #[component]
 fn NowRow() -> impl IntoView {
     let live = live();
@@ -249,7 +251,7 @@ fn follow(scroll: FeedScroll, live: Live, visitor: String) {
     });
 }
 
-/// `(3) deploy – Baro`.
+/// Shows the number of unseen messages in the document title, as in `(3) deploy – Baro`.
 fn show_title(scroll: FeedScroll) {
     let place = surroundings();
     Effect::new(move |before: Option<usize>| {

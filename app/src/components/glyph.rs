@@ -1,7 +1,9 @@
+//! The SVG drawings: the logo, the states of the connection and the button icons.
+
 use crate::live::{Link, Transport};
 use leptos::prelude::*;
 
-/// The mark: a line that ends at now.
+/// The logo: a line that ends at the present moment.
 #[component]
 pub fn Mark() -> impl IntoView {
     view! {
@@ -12,7 +14,7 @@ pub fn Mark() -> impl IntoView {
     }
 }
 
-/// The drawing of a connection's state; always beside a word.
+/// The drawing of a connection's state. Screen readers skip it, so it must stand next to a word.
 #[component]
 pub fn LinkGlyph(link: Link) -> impl IntoView {
     let d = match link {
@@ -37,28 +39,28 @@ fn transport_path(transport: Transport) -> &'static str {
     }
 }
 
-/// The small drawings on buttons, 16 px.
+/// The icons on buttons, 16 px wide and high.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Icon {
-    /// To send.
+    /// Send.
     Up,
-    /// To the newest message.
+    /// Go to the newest message.
     Down,
-    /// Back.
+    /// Go back.
     Left,
-    /// To open another.
+    /// Open another channel.
     Plus,
-    /// To copy.
+    /// Copy.
     Copy,
-    /// To pause.
+    /// Pause the charts.
     Pause,
-    /// To go on.
+    /// Resume the charts.
     Play,
-    /// To try again.
+    /// Try again.
     Again,
 }
 
-/// A small drawing on a button.
+/// An icon on a button.
 #[component]
 pub fn IconView(icon: Icon) -> impl IntoView {
     let d = match icon {

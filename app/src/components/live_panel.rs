@@ -1,122 +1,35 @@
+//! The panel of a channel page with charts and a table of the numbers in its messages.
+
 use super::{
+    chart_clock::ChartClock,
     command_card::program_card,
-    dom,
     glyph::{Icon, IconView},
     people::People,
     plot_figure::PlotFigure,
+    readings::Readings,
     surroundings,
 };
-use crate::{
-    chart::{Store, Window, readings, value_of},
-    feed,
-    i18n::value,
-    live::Live,
-    page::Channel,
-    wire::{Id, Time},
-};
+use crate::{chart::value_of, i18n::value, page::Channel, wire::Time};
 use leptos::{html, prelude::*};
-use std::time::Duration;
 
-/// Charts move this often.
-const STEP: Duration = Duration::from_secs(1);
-/// The ranges one can choose from, in minutes.
+/// The time ranges of the charts that a visitor can choose, in minutes.
 const RANGES: [i64; 2] = [1, 5];
-/// Digits after the point in the table.
+/// Decimals in the table.
 const TABLE_DECIMALS: usize = 6;
 
-/// The numbers of the channel, for the charts and for the underlines in the feed.
-#[derive(Clone, Copy)]
-pub struct Readings {
-    /// What was measured.
-    pub store: RwSignal<Store>,
-    /// The series, in the order of their colours.
-    pub series: Memo<Vec<String>>,
-}
-
-impl Readings {
-    /// What the server rendered; later ones follow the feed.
-    pub fn new(channel: &Channel, live: Live) -> Self {
-        let mut first = Store::default();
-        first.extend(channel.readings.iter().cloned());
-        first.extend(channel.messages.iter().filter_map(readings));
-        let store = RwSignal::new(first);
-        Effect::new(move |last: Option<Option<Id>>| {
-            live.feed.with(|feed| {
-                if let Some(last) = last {
-                    let new: Vec<_> = feed::since(feed, last).iter().filter_map(|message| readings(message)).collect();
-                    if !new.is_empty() {
-                        store.update(|store| store.extend(new));
-                    }
-                }
-                feed::newest(feed).or(last.flatten())
-            })
-        });
-        Self { store, series: Memo::new(move |_| store.with(Store::series)) }
-    }
-}
-
-/// What part of time the charts show.
-#[derive(Clone, Copy)]
-pub struct Clock {
-    ticking: RwSignal<Time>,
-    minutes: RwSignal<i64>,
-    paused: RwSignal<Option<Time>>,
-    end: Memo<Time>,
-}
-
-impl Clock {
-    /// Starts at the moment of rendering, which server and browser share.
-    fn new(now: Time, minutes: i64, store: RwSignal<Store>) -> Self {
-        let ticking = RwSignal::new(now);
-        let paused = RwSignal::new(None::<Time>);
-        let end = Memo::new(move |_| {
-            paused.get().unwrap_or_else(|| {
-                let newest = store.with(Store::newest).unwrap_or(now);
-                ticking.get().max(newest)
-            })
-        });
-        Self { ticking, minutes: RwSignal::new(minutes), paused, end }
-    }
-
-    /// Whether the reader stopped the charts.
-    pub fn is_paused(self) -> bool {
-        self.paused.get().is_some()
-    }
-
-    /// What the charts show now.
-    pub fn window(self) -> Window {
-        Window { end: self.end.get(), minutes: self.minutes.get() }
-    }
-
-    /// The server's clock goes on from the moment of rendering, at the pace of the reader's.
-    fn run(self, now: Time) {
-        Effect::new(move || {
-            let started = dom::now();
-            let _ = set_interval(
-                move || {
-                    if dom::visible() {
-                        self.ticking.set(Time(now.0 + (dom::now().0 - started.0).max(0)));
-                    }
-                },
-                STEP,
-            );
-        });
-    }
-}
-
-/// Minutes shown at first: a channel that has just begun would be a stroke at the edge of five.
+/// The first range in minutes. In a range of five minutes, the line of a new channel would be too short to read.
 fn first_range(channel: &Channel, now: Time) -> i64 {
     let oldest = channel.readings.first().map(|reading| reading.time);
     let oldest = oldest.or_else(|| channel.messages.first().map(|message| message.time));
     if oldest.is_none_or(|oldest| now.0 - oldest.0 < 90_000) { 1 } else { 5 }
 }
 
-/// Charts of the channel's numbers, and how to send some.
+/// The charts of the channel's numbers, the list of its members, and the command that sends to it.
 #[component]
 pub fn LivePanel<'a>(channel: &'a Channel, readings: Readings) -> impl IntoView {
     let place = surroundings();
     let words = place.words;
-    let clock = Clock::new(place.now, first_range(channel, place.now), readings.store);
+    let clock = ChartClock::new(place.now, first_range(channel, place.now), readings.store);
     clock.run(place.now);
     let has_series = Memo::new(move |_| readings.series.with(|series| !series.is_empty()));
     view! {
@@ -147,7 +60,7 @@ pub fn LivePanel<'a>(channel: &'a Channel, readings: Readings) -> impl IntoView 
 }
 
 #[component]
-fn Charts(readings: Readings, clock: Clock) -> impl IntoView {
+fn Charts(readings: Readings, clock: ChartClock) -> impl IntoView {
     let place = surroundings();
     let (words, zone) = (place.words, place.zone);
     let behind = move || {
@@ -176,7 +89,7 @@ fn Charts(readings: Readings, clock: Clock) -> impl IntoView {
 }
 
 #[component]
-fn Ranges(clock: Clock) -> impl IntoView {
+fn Ranges(clock: ChartClock) -> impl IntoView {
     let words = surroundings().words;
     let choice = move |minutes: i64| {
         view! {
@@ -202,7 +115,7 @@ fn Ranges(clock: Clock) -> impl IntoView {
 }
 
 #[component]
-fn PauseButton(clock: Clock) -> impl IntoView {
+fn PauseButton(clock: ChartClock) -> impl IntoView {
     let words = surroundings().words;
     let toggle = move |_| {
         let paused = clock.paused.get_untracked();
@@ -220,7 +133,7 @@ fn PauseButton(clock: Clock) -> impl IntoView {
     .into_any()
 }
 
-/// The last readings. While it is closed it stays as it is: nobody looks.
+/// The newest readings as a table. It is not updated while it is closed, to save work.
 #[component]
 fn Table(readings: Readings) -> impl IntoView {
     let place = surroundings();

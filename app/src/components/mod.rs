@@ -1,9 +1,10 @@
-//! The parts of the screens, one to a file.
+//! The components of the pages, and the context that they share.
 
 pub mod announcer;
 pub mod bar;
 pub mod bodies;
 pub mod channel_list;
+pub mod chart_clock;
 pub mod command_card;
 pub mod composer;
 pub mod dom;
@@ -16,6 +17,7 @@ pub mod outgoing;
 pub mod people;
 pub mod pill;
 pub mod plot_figure;
+pub mod readings;
 pub mod row;
 
 use crate::{
@@ -27,27 +29,27 @@ use crate::{
 use leptos::prelude::*;
 use std::sync::Arc;
 
-/// What every part of a page needs to know.
+/// The values that every component of a page can read from the context.
 #[derive(Clone, Debug)]
 pub struct Surroundings {
-    /// The sentences.
+    /// The interface texts in the page's language.
     pub words: Words,
-    /// The visitor who looks.
+    /// The visitor who opened the page.
     pub visitor: Sender,
-    /// Where the visitor really is.
+    /// The origin under which the visitor's browser reaches this server.
     pub origin: Arc<str>,
-    /// Minutes east of UTC: as rendered, then the reader's own as soon as the browser says so.
+    /// The time zone in minutes east of UTC: the rendered one first, the browser's after hydration.
     pub zone: RwSignal<i16>,
     /// When the page was rendered.
     pub now: Time,
-    /// The path of this page, to come back to after a form.
+    /// The path of this page, where a form post redirects to.
     pub back: Arc<str>,
-    /// What the title names.
+    /// The channel name in the page title, on a channel page.
     pub subject: Option<Arc<str>>,
 }
 
 impl Surroundings {
-    /// From what the server handed to the page.
+    /// Reads the values from the page data of the server.
     pub fn new(page: &Page) -> Self {
         let (back, subject) = match &page.screen {
             Screen::Channel(channel) => (channel.name.path(), Some(channel.name.as_str().into())),
@@ -65,12 +67,12 @@ impl Surroundings {
     }
 }
 
-/// What every part of a page needs to know, from the context.
+/// Reads the shared values from the context.
 pub fn surroundings() -> Arc<Surroundings> {
     expect_context()
 }
 
-/// The connection, from the context.
+/// Reads the connection's signals from the context.
 pub fn live() -> Live {
     expect_context()
 }

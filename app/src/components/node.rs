@@ -1,10 +1,12 @@
+//! The small symbol that stands for the sender of a message.
+
 use crate::{
     feed::initial,
     wire::{Kind, Sender},
 };
 use leptos::prelude::*;
 
-/// The drawing of an author: round is a person, square is a program, ink-filled is you.
+/// Draws a sender: a circle for a person, a square for a program, filled with ink for the visitor.
 pub fn node(from: &Sender, own: bool) -> impl IntoView + use<> {
     let class = match (from.kind, own) {
         (Kind::Person, true) => "node own",

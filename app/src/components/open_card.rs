@@ -1,8 +1,10 @@
+//! The card on the home page that opens a channel by name.
+
 use super::surroundings;
 use crate::wire::{ChannelName, NameError};
 use leptos::{html, prelude::*};
 
-/// A field that opens a channel. What is wrong with a name is explained as it is typed.
+/// A form that opens a channel. It explains an invalid name while the visitor types it.
 #[component]
 pub fn OpenCard(typed: RwSignal<Option<ChannelName>>) -> impl IntoView {
     let words = surroundings().words;

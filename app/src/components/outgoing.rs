@@ -1,8 +1,10 @@
+//! The rows of messages that this page sent and the server has not acknowledged.
+
 use super::{bodies::body_view, live, node::node, surroundings};
-use crate::live::{Command, Outgoing, OutgoingState};
+use crate::live::{Outgoing, OutgoingState, UserAction};
 use leptos::prelude::*;
 
-/// Messages of this page that the server has not acknowledged: rows at the end of the feed.
+/// The rows at the end of the feed for messages that the server has not acknowledged.
 #[component]
 pub fn OutgoingRows() -> impl IntoView {
     let live = live();
@@ -56,14 +58,14 @@ fn Failed(key: String, reason: Option<String>) -> impl IntoView {
             <button
                 type="button"
                 class="button small"
-                on:click=move |_| live.command(Command::Retry { key: again.clone() })
+                on:click=move |_| live.act(UserAction::Retry { key: again.clone() })
             >
                 {words.send_again()}
             </button>
             <button
                 type="button"
                 class="button small quiet"
-                on:click=move |_| live.command(Command::Discard { key: key.clone() })
+                on:click=move |_| live.act(UserAction::Discard { key: key.clone() })
             >
                 {words.delete()}
             </button>

@@ -1,11 +1,13 @@
+//! The list of the people and programs that are in the channel.
+
 use super::{live, node::node, surroundings};
 use crate::wire::{Kind, Sender};
 use leptos::prelude::*;
 
-/// Names shown; the count tells of the rest.
+/// The most names in the list. The count above the list includes every member.
 const SHOWN: usize = 30;
 
-/// Who is in the channel now: people first, then programs.
+/// The members of the channel at present: people first, then programs.
 #[component]
 pub fn People() -> impl IntoView {
     let live = live();

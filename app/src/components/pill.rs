@@ -1,16 +1,18 @@
+//! The pill in the app bar that shows the state of the connection.
+
 use super::{glyph::LinkGlyph, live, surroundings};
 use crate::{
     i18n::SLOW_MS,
-    live::{Command, Link, Transport},
+    live::{Link, Transport, UserAction},
 };
 use leptos::prelude::*;
 
-/// The connection in the app bar: its state, and what can be done about it.
+/// The state of the connection in the app bar, with the action that it offers.
 #[component]
 pub fn Pill() -> impl IntoView {
     let live = live();
     let place = surroundings();
-    // The countdown and the round trip change often; what the pill is made of does not.
+    // The countdown and the round trip change often. They must not rebuild the glyph and the button.
     let shape = Memo::new(move |_| Shape::of(live.link.get()));
     let words = StoredValue::new(place);
     let text = move || words.with_value(|place| place.words.link(live.link.get(), place.now, place.zone.get()));
@@ -47,7 +49,7 @@ pub fn Pill() -> impl IntoView {
                                 <button
                                     class="pill-action"
                                     type="button"
-                                    on:click=move |_| live.command(Command::Reconnect)
+                                    on:click=move |_| live.act(UserAction::Reconnect)
                                 >
                                     {label}
                                 </button>
@@ -61,7 +63,7 @@ pub fn Pill() -> impl IntoView {
     .into_any()
 }
 
-/// A link without its numbers.
+/// A link without its changing numbers.
 #[derive(Clone, Copy, PartialEq)]
 struct Shape(Link);
 

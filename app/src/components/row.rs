@@ -1,3 +1,5 @@
+//! The rows of the feed: messages, days and gaps.
+
 use super::{bodies::body_view, live, node::node, surroundings};
 use crate::{
     feed::{MessageRow, Row},
@@ -44,7 +46,7 @@ fn MessageView(row: MessageRow) -> impl IntoView {
         Kind::Person => words.clock(sent, zone.get()),
         Kind::Program => words.clock_seconds(sent, zone.get()),
     };
-    // What the server rendered does not fade in.
+    // Rows that the server rendered must not fade in during hydration.
     let fresh = live().link.get_untracked() != Link::Snapshot;
     let body = body_view(&message.body);
     let who = head.then(|| {

@@ -1,27 +1,29 @@
+//! Formats JSON bodies for the feed and finds the numbers that a chart can draw.
+
 use std::borrow::Cow;
 
-/// Characters of a JSON body on one line.
+/// Maximum characters of a JSON body that is shown on one line, and of one value in it.
 const ONE_LINE_CHARS: usize = 240;
-/// Numbers of one body that can be tied to a chart; a body with more is a table, not a reading.
+/// Maximum numbers of one body that are linked to a chart. A body with more numbers is probably not a measurement.
 const MAX_NUMBERS: usize = 64;
-/// Longer bodies are shown as they are.
+/// A longer body is shown as it was sent. Bounds the work in the browser.
 const MAX_PRETTY_BYTES: usize = 64 * 1024;
 
-/// A part of a JSON body.
+/// A part of a formatted JSON body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
-    /// Anything but a number that a chart could draw.
+    /// Text that a chart cannot draw.
     Plain(String),
-    /// A number at the top level of an object, one level below it, or alone.
+    /// A number that a chart can draw: at the top level of an object, one level below, or alone.
     Number {
-        /// `temp`, `outside.temp`, `value`.
+        /// The field's name, such as `temp`, `outside.temp` or `value`.
         field: String,
-        /// As it was sent.
+        /// The number as it was sent.
         text: String,
     },
 }
 
-/// The numbers a chart can draw, in the order of the message. `json` is valid JSON.
+/// Returns the numbers that a chart can draw, in the order of the message. `json` must be valid JSON.
 pub fn numbers(json: &str) -> Vec<(String, f64)> {
     if json.len() > MAX_PRETTY_BYTES {
         return Vec::new();
@@ -41,7 +43,7 @@ pub fn numbers(json: &str) -> Vec<(String, f64)> {
     found
 }
 
-/// The body on one line, cut where a line of the feed ends.
+/// Formats the body on one line and cuts it after the maximum length.
 pub fn one_line(json: &str) -> Vec<Piece> {
     let mut writer = Writer::default();
     for token in tokens(json) {
@@ -61,7 +63,7 @@ pub fn one_line(json: &str) -> Vec<Piece> {
     writer.pieces
 }
 
-/// The body over several lines, indented.
+/// Formats the body on several indented lines.
 pub fn several_lines(json: &str) -> Vec<Piece> {
     if json.len() > MAX_PRETTY_BYTES {
         return vec![Piece::Plain(json.to_owned())];
@@ -140,11 +142,11 @@ impl Writer {
 #[derive(Clone, Copy)]
 struct Token<'a> {
     text: &'a str,
-    /// A bracket with nothing between it and its partner.
+    /// Whether the token is a bracket of an empty object or array.
     empty: bool,
 }
 
-/// The tokens of valid JSON; on anything else it merely ends.
+/// An iterator over the tokens of valid JSON. On invalid JSON it ends early or returns wrong tokens, but never panics.
 struct Tokens<'a> {
     rest: &'a str,
     just_opened: bool,
@@ -190,16 +192,16 @@ fn string_end(text: &str) -> usize {
     text.len()
 }
 
-/// Where a token is: keys of the objects around it.
+/// The position of a token: the keys of the enclosing objects.
 #[derive(Default)]
 struct Path {
-    /// For each open bracket the current key; `None` in an array.
+    /// The current key of each enclosing object; `None` for an array.
     keys: Vec<Option<String>>,
     in_value: bool,
 }
 
 impl Path {
-    /// Takes one token; the field's name if it is a number at a place a chart draws.
+    /// Reads the next token. Returns the field's name if the token is a number that a chart can draw.
     fn step(&mut self, token: Token<'_>) -> Option<String> {
         match token.text.as_bytes().first()? {
             b'{' => {

@@ -1,9 +1,11 @@
-/// `1,284`.
+//! Formats numbers and sizes in the same way for both languages.
+
+/// Formats an integer with grouped digits: `1,284`.
 pub fn count(number: usize) -> String {
     group(&number.to_string())
 }
 
-/// `1.8 MB` (1 MB = 1,000,000 B).
+/// Formats a size in bytes with at most one decimal place, rounded down: `1.8 MB` (1 MB = 1,000,000 B).
 pub fn bytes(number: usize) -> String {
     const UNITS: [(usize, &str); 3] = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
     for (size, unit) in UNITS {
@@ -18,7 +20,7 @@ pub fn bytes(number: usize) -> String {
     format!("{number} B")
 }
 
-/// A measured value: as short as it can be, at most `decimals` after the point, grouped from 10,000 on.
+/// Formats a measured value with at most `decimals` decimal places, without trailing zeros, with grouped digits.
 pub fn value(number: f64, decimals: usize) -> String {
     let size = number.abs();
     if size >= 1e15 || (size > 0.0 && size < 1e-6) {

@@ -1,3 +1,5 @@
+//! Sentences about the connection, the gaps in the feed, the announcements and the charts.
+
 use super::{Words, count};
 use crate::{
     live::{Link, Transport},
@@ -5,11 +7,11 @@ use crate::{
     wire::{Missed, MissedReason, Time},
 };
 
-/// Above this the pill says "slow".
+/// The pill says "slow" if the round trip takes longer than this many milliseconds.
 pub const SLOW_MS: u32 = 500;
 
 impl Words {
-    /// How frames travel.
+    /// The name of a transport.
     pub fn transport(self, transport: Transport) -> &'static str {
         match transport {
             Transport::WebSocket => "WebSocket",
@@ -62,7 +64,7 @@ impl Words {
         )
     }
 
-    /// The state in the narrow pill: the round trip or the countdown, beside the glyph.
+    /// The state in the narrow pill, next to the glyph: the round trip or the countdown.
     pub fn link_short(self, link: Link) -> Option<String> {
         match link {
             Link::Live { round_trip_ms: Some(ms), .. } => Some(format!("{} ms", count(ms as usize))),
@@ -71,7 +73,7 @@ impl Words {
         }
     }
 
-    /// The action beside the state.
+    /// Text of the action next to the state.
     pub fn link_action(self, link: Link) -> Option<&'static str> {
         match link {
             Link::Snapshot => Some(self.reload()),
@@ -81,7 +83,7 @@ impl Words {
         }
     }
 
-    /// In the feed: the connection was lost and everything came after all.
+    /// An entry of the feed: the connection was lost, but no message is missing.
     pub fn away(self, seconds: u32) -> String {
         let span = self.span(seconds);
         self.choose(
@@ -90,7 +92,7 @@ impl Words {
         )
     }
 
-    /// In the feed: messages are gone.
+    /// An entry of the feed: messages are missing.
     pub fn missed(self, missed: &Missed, zone: i16) -> String {
         let before = missed.to_time.map(|time| self.moment(time, zone));
         match (missed.reason, self.0, before) {
@@ -111,7 +113,7 @@ impl Words {
         }
     }
 
-    /// For screen readers: what came, counted. `people` and `programs` are how many of each wrote.
+    /// For screen readers: the number of new messages, and of the people and programs that sent them.
     pub fn arrived(self, messages: usize, people: usize, programs: usize) -> String {
         let (m, p, q) = (count(messages), count(people), count(programs));
         self.choose(
@@ -133,13 +135,13 @@ impl Words {
         )
     }
 
-    /// For screen readers: one message in full.
+    /// For screen readers: a complete message.
     pub fn said(self, name: &str, text: &str) -> String {
         format!("{name}: {text}")
     }
 
-    /// A chart in one sentence.
-    pub fn plot(self, label: &str, latest: &str, lowest: &str, highest: &str, minutes: i64) -> String {
+    /// A chart in words, for assistive technology, with its latest, lowest and highest value.
+    pub fn plot(self, label: &str, [latest, lowest, highest]: [&str; 3], minutes: i64) -> String {
         self.choose(
             || {
                 let span = if minutes == 1 { "past minute".to_owned() } else { format!("past {minutes} minutes") };
@@ -149,7 +151,7 @@ impl Words {
         )
     }
 
-    /// A chart without a reading in its window.
+    /// A chart in words when it has no reading in its window.
     pub fn plot_empty(self, label: &str, minutes: i64) -> String {
         self.choose(
             || format!("{label}: nothing in the past {minutes} min."),
@@ -157,13 +159,13 @@ impl Words {
         )
     }
 
-    /// A paused chart.
+    /// Shown on a paused chart; `behind` is the number of readings since then.
     pub fn paused(self, clock: &str, behind: usize) -> String {
         let n = count(behind);
         self.choose(|| format!("Paused at {clock}, {n} behind"), || format!("{clock}에 멈춤, {n}개 밀림"))
     }
 
-    /// A range of the chart, short.
+    /// The short name of a chart's time range.
     pub fn minutes(self, minutes: i64) -> String {
         self.choose(|| format!("{minutes}m"), || format!("{minutes}분"))
     }

@@ -1,3 +1,5 @@
+//! Formats times, dates and durations.
+
 use super::Words;
 use crate::{page::Lang, wire::Time};
 use time::OffsetDateTime;
@@ -19,24 +21,24 @@ const MONTHS: [&str; 12] = [
 const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 const DAYS_KO: [&str; 7] = ["월", "화", "수", "목", "금", "토", "일"];
 
-/// `14:07`.
+/// Formats hours and minutes: `14:07`.
 pub(super) fn minutes(time: OffsetDateTime) -> String {
     format!("{:02}:{:02}", time.hour(), time.minute())
 }
 
 impl Words {
-    /// `14:07`, in the zone that is `zone` minutes east of UTC.
+    /// Formats hours and minutes in the zone `zone` minutes east of UTC: `14:07`.
     pub fn clock(self, time: Time, zone: i16) -> String {
         minutes(time.civil(zone))
     }
 
-    /// `14:07:12`, for programs.
+    /// Formats hours, minutes and seconds, for messages from programs and for charts: `14:07:12`.
     pub fn clock_seconds(self, time: Time, zone: i16) -> String {
         let civil = time.civil(zone);
         format!("{}:{:02}", minutes(civil), civil.second())
     }
 
-    /// `Monday, 14 September`: a date separator. The year only when it is not this one.
+    /// Formats a date for a separator in the feed: `Monday, 14 September`. Adds the year if it differs from this year.
     pub fn day(self, time: Time, now: Time, zone: i16) -> String {
         let (civil, today) = (time.civil(zone), now.civil(zone));
         let this_year = civil.year() == today.year();
@@ -50,7 +52,7 @@ impl Words {
         }
     }
 
-    /// `12 September 14:03`: inside a sentence.
+    /// Formats date and time for use inside a sentence: `12 September 14:03`.
     pub fn moment(self, time: Time, zone: i16) -> String {
         let civil = time.civil(zone);
         let (month, day) = (usize::from(u8::from(civil.month())), civil.day());
@@ -60,7 +62,7 @@ impl Words {
         }
     }
 
-    /// Date, time and zone in full, for titles and assistive technology.
+    /// Formats date, time and zone in full, for tooltips and assistive technology.
     pub fn full(self, time: Time, zone: i16) -> String {
         let civil = time.civil(zone);
         let (hours, rest) = (zone.unsigned_abs() / 60, zone.unsigned_abs() % 60);
@@ -75,7 +77,7 @@ impl Words {
         )
     }
 
-    /// How long ago, for lists only.
+    /// Formats the rough age of a message, for lists.
     pub fn ago(self, time: Time, now: Time) -> String {
         let seconds = (now.0 - time.0).max(0) / 1000;
         let (n, en, ko) = match seconds {
@@ -88,7 +90,7 @@ impl Words {
         self.choose(|| format!("{n} {en}"), || format!("{n}{ko}"))
     }
 
-    /// A length of time inside a sentence: `38 s`, `2 min`, `3 h`, `2 days`.
+    /// Formats a duration for use inside a sentence: `38 s`, `2 min`, `3 h`, `2 days`.
     pub(super) fn span(self, seconds: u32) -> String {
         let (n, en, ko) = match seconds {
             0..120 => (seconds, "s", "초"),

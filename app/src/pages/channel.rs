@@ -1,10 +1,13 @@
+//! The page of one channel.
+
 use crate::{
     components::{
         composer::Composer,
         feed_view::{FeedScroll, FeedView},
         glyph::{Icon, IconView},
         live,
-        live_panel::{LivePanel, Readings},
+        live_panel::LivePanel,
+        readings::Readings,
         surroundings,
     },
     live::Here,
@@ -12,7 +15,7 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// `/c/{channel}`: what arrives, what was measured, and where one writes.
+/// The page `/c/{channel}`: the feed, the form that sends, and the charts.
 #[component]
 pub fn ChannelPage<'a>(channel: &'a Channel) -> impl IntoView {
     let readings = Readings::new(channel, live());
@@ -63,7 +66,7 @@ fn Head<'a>(channel: &'a Channel) -> impl IntoView {
     .into_any()
 }
 
-/// The other channels, in the column at the left.
+/// The column at the left with links to the channels of this server.
 #[component]
 fn Channels<'a>(channel: &'a Channel) -> impl IntoView {
     let words = surroundings().words;

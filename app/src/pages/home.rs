@@ -1,7 +1,9 @@
+//! The home page with the list of channels.
+
 use crate::components::{channel_list::ChannelList, command_card::SendCard, live, open_card::OpenCard, surroundings};
 use leptos::prelude::*;
 
-/// `/`: the channels, and two ways to make one.
+/// The page `/`: the list of channels, and two ways to create a channel.
 #[component]
 pub fn HomePage() -> impl IntoView {
     let live = live();

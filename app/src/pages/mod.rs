@@ -1,4 +1,4 @@
-//! The screens: one document each, complete without script.
+//! The pages. Each is a complete HTML document that works without script.
 
 pub mod channel;
 pub mod home;
@@ -15,13 +15,13 @@ use leptos::prelude::*;
 use problem::ProblemPage;
 use std::sync::Arc;
 
-/// The page's script or WASM could not be loaded or broke before it took over: say so. The page stays what it
-/// is without script.
+/// Shows the `not-live` line if the page's script or WASM fails to load or fails before hydration. The page then
+/// works as it does without script.
 const NOT_LIVE: &str = "(()=>{const tell=()=>{const line=document.getElementById('not-live');\
     if(line&&!document.documentElement.hasAttribute('data-hydrated'))line.hidden=false};\
     addEventListener('error',tell,true);addEventListener('unhandledrejection',tell)})()";
 
-/// The whole document of a page.
+/// The HTML document of a page. Only the server renders it.
 #[component]
 pub fn Shell(options: LeptosOptions, page: Page) -> impl IntoView {
     let place = Surroundings::new(&page);
@@ -49,7 +49,7 @@ pub fn Shell(options: LeptosOptions, page: Page) -> impl IntoView {
     }
 }
 
-/// Everything inside the body, for the server and the browser.
+/// The content of the body. The server renders it and the browser hydrates it.
 #[component]
 pub fn App() -> impl IntoView {
     let page = SharedValue::new(|| use_context::<Page>().expect("Shell provides the page")).into_inner();

@@ -1,7 +1,9 @@
+//! The page that shows an HTTP error to a person.
+
 use crate::{components::surroundings, page::Problem};
 use leptos::prelude::*;
 
-/// An error, as a page.
+/// Shows the title, the explanation and the status of an error.
 #[component]
 pub fn ProblemPage(problem: Problem) -> impl IntoView {
     let words = surroundings().words;

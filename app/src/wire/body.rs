@@ -1,55 +1,59 @@
+//! The body of a message: text, JSON or binary, chosen from the content type of a publish request.
+
 use super::json::check_json;
 
-/// What a message says.
+/// The body of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
-    /// Text as it was sent.
+    /// Text, exactly as it was sent.
     Text(String),
-    /// One JSON value, as it was sent, white space included.
+    /// One JSON value, exactly as it was sent, including its white space.
     Json(String),
-    /// Bytes; base64 in frames.
+    /// Raw bytes. Frames carry them as base64.
     Binary(Vec<u8>),
 }
 
-/// How the sender said the bytes are to be read.
+/// How to read the bytes of a body, according to its content type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContentKind {
-    /// `application/json`: must be valid JSON.
+    /// `application/json`: the bytes must be valid JSON.
     Json,
-    /// `text/plain`: is text.
+    /// `text/plain`: the bytes must be UTF-8 text.
     Text,
-    /// `application/octet-stream`: is binary.
+    /// `application/octet-stream`: the bytes are binary.
     Binary,
-    /// Anything else or nothing: JSON if it parses as an object, array or number, else text.
+    /// Any other content type, or none: JSON if the bytes parse as an object, array or number, else text, else binary.
     Guess,
 }
 
-/// A `Content-Type` reduced to what publishing needs to know.
+/// The parts of a `Content-Type` that publishing needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MediaType<'a> {
-    /// `type/subtype`, as written.
+    /// `type/subtype`, as the sender wrote it.
     pub essence: &'a str,
     /// The `charset` parameter.
     pub charset: Option<&'a str>,
 }
 
-/// Why bytes are not the body the sender said they are.
+/// Why the bytes do not match their content type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
-    /// Sent as JSON.
+    /// The body was sent as JSON but is not valid JSON.
     #[error("the body was sent as application/json but is not JSON: {0}")]
     NotJson(String),
-    /// Sent as text.
+    /// The body was sent as text but is not UTF-8.
     #[error("the body was sent as text but is not UTF-8; send it as application/octet-stream")]
     NotUtf8,
-    /// Sent in another character set.
+    /// The body was sent in a character set other than UTF-8.
     #[error("the body's charset is {0}; Baro takes UTF-8")]
     Charset(String),
 }
 
 impl ContentKind {
+    /// Chooses how to read a body from its content type.
+    ///
     /// # Errors
-    /// A charset other than UTF-8, for a type that is text.
+    /// Returns an error if the charset is not UTF-8, unless the type is `application/octet-stream`.
     pub fn of(media: Option<MediaType<'_>>) -> Result<Self, BodyError> {
         let Some(media) = media else { return Ok(Self::Guess) };
         let essence = media.essence.to_ascii_lowercase();
@@ -69,11 +73,11 @@ impl ContentKind {
 }
 
 impl Body {
-    /// Reads bytes as the sender said. Bytes of no declared kind that are neither JSON nor UTF-8 are
-    /// kept as binary: nothing that arrives is bent.
+    /// Reads bytes according to their kind. Undeclared bytes that are not UTF-8 are kept as binary, so that no byte is
+    /// replaced.
     ///
     /// # Errors
-    /// The bytes are not what they were said to be.
+    /// Returns an error if the bytes do not match the declared kind.
     pub fn read(kind: ContentKind, bytes: Vec<u8>) -> Result<Self, BodyError> {
         if kind == ContentKind::Binary {
             return Ok(Self::Binary(bytes));
@@ -94,14 +98,14 @@ impl Body {
         }
     }
 
-    /// JSON if the text is an object, an array or a number; else text.
+    /// Reads text as JSON if it is an object, an array or a number, else as plain text.
     pub fn guess(text: String) -> Self {
         let first = text.bytes().find(|b| !b.is_ascii_whitespace());
         let may_be_json = matches!(first, Some(b'{' | b'[' | b'-' | b'0'..=b'9'));
         if may_be_json && check_json(&text).is_ok() { Self::Json(text) } else { Self::Text(text) }
     }
 
-    /// The bytes as they were sent.
+    /// Returns the bytes as they were sent.
     pub fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Text(text) | Self::Json(text) => text.as_bytes(),

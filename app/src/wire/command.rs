@@ -1,34 +1,36 @@
+//! The commands that a client sends on `/live`, with their JSON encoding.
+
 use super::{Body, json::is_object, limits::REF_BYTES, message::read_body};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-/// A command's `ref`, echoed in its answer: a string or a number, at most [`REF_BYTES`] bytes.
+/// A command's `ref`: a string or a number of at most [`REF_BYTES`] bytes. The answer to the command repeats it.
 pub type Ref = serde_json::Value;
 
-/// What a client may say on `/live`.
+/// A frame that a client sends on `/live`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// Publish a message.
     Publish(PublishCommand),
-    /// Replace the set of channels, from the cursor in the ack on.
+    /// Replace the subscribed channels. The new set takes effect at the cursor in the ack.
     Subscribe {
-        /// Echoed in the ack.
+        /// Repeated in the ack.
         reference: Option<Ref>,
-        /// The whole new set.
+        /// The whole new set, not validated yet.
         channels: Vec<String>,
     },
-    /// Tell the channel's readers that this sender is writing; holds for [`super::limits::TYPING_SECONDS`].
+    /// Tell the channel's readers that this sender is writing. Expires after [`super::limits::TYPING_SECONDS`].
     Typing {
-        /// Echoed in the ack.
+        /// Repeated in the ack.
         reference: Option<Ref>,
-        /// Where; checked by whoever carries it out.
+        /// The channel's name, not validated yet.
         channel: String,
-        /// `false`: not any more.
+        /// `false` if the sender stopped writing.
         on: bool,
     },
-    /// Answer with an ack: for the round trip.
+    /// Ask for an ack, to measure the round trip.
     Ping {
-        /// Echoed in the ack.
+        /// Repeated in the ack.
         reference: Option<Ref>,
     },
 }
@@ -36,23 +38,23 @@ pub enum Command {
 /// A message to publish.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PublishCommand {
-    /// Echoed in the ack.
+    /// Repeated in the ack.
     pub reference: Option<Ref>,
-    /// Where to; checked by whoever carries it out.
+    /// The channel's name, not validated yet.
     pub channel: String,
-    /// What it says.
+    /// The body of the message.
     pub body: Body,
-    /// Idempotency key.
+    /// The idempotency key, not validated yet.
     pub key: Option<String>,
 }
 
-/// Why a frame is no command; carries the `ref` if one could be read.
+/// Why a frame is not a valid command.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{message}")]
 pub struct CommandError {
-    /// Of the refused command.
+    /// The `ref` of the refused command, if it could be read.
     pub reference: Option<Ref>,
-    /// What to tell the client.
+    /// The explanation for the client.
     pub message: String,
 }
 
@@ -76,16 +78,16 @@ struct RawCommand {
     on: Option<bool>,
 }
 
-/// A body that is `null` is there.
+/// Reads a `null` body as a present body; serde would read it as `None`.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
     Box::<RawValue>::deserialize(deserializer).map(Some)
 }
 
 impl Command {
-    /// Reads one frame of a client.
+    /// Parses a frame from a client.
     ///
     /// # Errors
-    /// Says what the client got wrong.
+    /// Returns an error that says what is wrong with the frame.
     pub fn parse(text: &str) -> Result<Self, CommandError> {
         let not = |why: String| CommandError { reference: None, message: format!("not a command: {why}") };
         if !is_object(text) {
@@ -121,7 +123,7 @@ impl Command {
         }
     }
 
-    /// The command as JSON, for clients written in Rust.
+    /// Encodes the command as JSON, for clients written in Rust.
     pub fn to_json(&self) -> String {
         let json = |value: serde_json::Value| value.to_string();
         match self {

@@ -1,55 +1,57 @@
+//! Error codes for requests and commands, the JSON body of an HTTP error, and WebSocket close codes.
+
 use super::Id;
 use serde::{Deserialize, Serialize};
 
-/// What can go wrong with a request or a command: the one list, with its HTTP status and whether
-/// doing the same again makes sense.
+/// Everything that can go wrong with a request or a command. Each code has an HTTP status and says whether a retry can
+/// succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorCode {
-    /// 400: the channel's name is not one.
+    /// 400: the channel name is invalid.
     BadChannel,
-    /// 400: a cursor is not of the form `epoch.offset`.
+    /// 400: a cursor does not have the form `epoch.offset`.
     BadCursor,
-    /// 400: a parameter or header has a value it cannot have.
+    /// 400: a parameter or header has an invalid value.
     BadParameter,
-    /// 400: the body is not what its content type says.
+    /// 400: the body does not match its content type.
     BadBody,
     /// 400: the idempotency key is empty, too long or not printable.
     BadKey,
     /// 400: a frame on `/live` is not a command.
     BadFrame,
-    /// 400: more channels than one subscription may have.
+    /// 400: the subscription has too many channels.
     TooManyChannels,
-    /// 403: the page that asks is from another origin.
+    /// 403: the request comes from a page of another origin.
     ForbiddenOrigin,
-    /// 403: the server listens on loopback and was asked for under a foreign name.
+    /// 403: the server listens on loopback only, and the `Host` header names another host.
     ForbiddenHost,
-    /// 404: nothing lives at this path.
+    /// 404: the path does not exist.
     NotFound,
-    /// 405: the path does not take this method.
+    /// 405: the path does not support this method.
     MethodNotAllowed,
     /// 408: the rest of the request did not arrive in time.
     Timeout,
-    /// 412: the channel's last message is not the one that `If-Match` names.
+    /// 412: `If-Match` does not name the channel's last message.
     PreconditionFailed,
     /// 413: the body is larger than `--max-message`.
     TooLarge,
     /// 415: the body is in a character set other than UTF-8.
     UnsupportedCharset,
-    /// 422: the key was used within ten minutes for another body.
+    /// 422: the key was used for another body in the last ten minutes.
     KeyConflict,
-    /// 500: a defect of the server.
+    /// 500: a defect in the server.
     Internal,
     /// 503: the server is stopping or too busy; nothing was stored.
     Unavailable,
-    /// 503: nobody knows whether the message was stored; send it again with the same key.
+    /// 503: the server cannot tell whether the message was stored; send it again with the same key.
     Unknown,
     /// 507: the disk is full; nothing was stored.
     StoreFull,
 }
 
 impl ErrorCode {
-    /// The HTTP status that goes with it.
+    /// The HTTP status of the answer.
     pub fn status(self) -> u16 {
         match self {
             Self::BadChannel
@@ -73,47 +75,48 @@ impl ErrorCode {
         }
     }
 
-    /// Whether the same request may succeed later, unchanged (with the same idempotency key).
+    /// Whether the same request, with the same idempotency key, may succeed later.
     pub fn is_temporary(self) -> bool {
         matches!(self, Self::Timeout | Self::Unavailable | Self::Unknown | Self::StoreFull)
     }
 }
 
-/// Every error over HTTP: `{"error":{"code","message"}}`.
+/// The body of every HTTP error: `{"error":{"code","message"}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody {
-    /// What went wrong.
+    /// The error.
     pub error: ErrorDetail,
 }
 
-/// What went wrong, for programs and for people.
+/// One error, for programs and for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorDetail {
-    /// For programs.
+    /// The code, for programs.
     pub code: ErrorCode,
-    /// For people: what happened and what to do.
+    /// An explanation for people: what happened and what to do.
     pub message: String,
-    /// With `precondition-failed`: the id of the channel's last message, `null` if it has none.
+    /// Present with `precondition-failed`: the id of the channel's last message, `null` if the channel is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Option<Id>>,
 }
 
-/// WebSocket close codes (RFC 6455 section 7.4) this server sends. Codes below 4500 say: come back; codes from
-/// [`CloseCode::FINAL`] on say that coming back unchanged makes no sense.
+/// The WebSocket close codes (RFC 6455 section 7.4) that this server sends. A client reconnects after a code below
+/// [`CloseCode::FINAL`]; after that code or a higher one, an unchanged client would be refused again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub enum CloseCode {
-    /// The server is going away; come back after the time the `bye` names.
+    /// The server is shutting down. Reconnect after the time in the `bye` frame.
     GoingAway = 1001,
-    /// A frame is larger than this server ever reads; come back, without that frame.
+    /// A frame is larger than this server accepts. Reconnect, but do not send that frame again.
     TooBig = 1009,
-    /// The server failed; come back.
+    /// The server failed. Reconnect.
     Internal = 1011,
-    /// Nothing was heard of the client for a minute; come back.
+    /// The client was silent for a minute. Reconnect.
     Silent = 4000,
 }
 
 impl CloseCode {
-    /// From here on coming back makes no sense. None is sent today; clients must heed the range.
+    /// The first code after which a client must not reconnect. The server sends none of them today, but clients must
+    /// respect the range.
     pub const FINAL: u16 = 4500;
 }

@@ -1,127 +1,131 @@
+//! The frames that the server sends on every transport, with their JSON encoding.
+
 use super::{ChannelName, ErrorCode, Id, Message, Ref, Sender, Time, json::is_object};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// What the server sends, on every transport: one flat JSON object with `type`.
+/// A frame that the server sends, on every transport: one flat JSON object with a `type`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Frame {
     /// A message.
     Message(Box<Message>),
-    /// History was lost before the reader's next message.
+    /// Messages are missing before the reader's next message.
     Missed(Missed),
-    /// Everything up to here was handed out: where reading begins, when it is up to date, and as heartbeat.
+    /// The server has sent everything up to this cursor. Sent when reading begins, when the reader is up to date, and
+    /// as a heartbeat.
     Cursor {
-        /// Where the reader is.
+        /// The position of the reader.
         cursor: Id,
     },
-    /// A `cursor` of a reader that is not up to date.
+    /// The `cursor` frame for a reader that is not up to date.
     Behind {
-        /// Where the reader is.
+        /// The position of the reader.
         cursor: Id,
-        /// Messages that lie ahead of it; [`super::limits::BEHIND_MOST`] means so many or more.
+        /// Number of messages after the cursor; [`super::limits::BEHIND_MOST`] means "at least that many".
         behind: u32,
     },
     /// Who is in a channel.
-    Presence(Presence),
+    Presence(PresenceUpdate),
     /// Who is writing in a channel.
     Typing(Typing),
     /// A command was carried out.
     Ack(Ack),
     /// A command was refused.
     Error {
-        /// Of the command, if it had one.
+        /// The command's `ref`, if it had one.
         reference: Option<Ref>,
-        /// For programs.
+        /// The code, for programs.
         code: ErrorCode,
-        /// For people.
+        /// An explanation for people.
         message: String,
     },
-    /// The server says goodbye.
+    /// The server closes the connection.
     Bye {
-        /// A WebSocket close code.
+        /// The WebSocket close code, on every transport.
         code: u16,
-        /// Why.
+        /// Why the server closes.
         reason: String,
-        /// When to come back, in milliseconds.
+        /// How long to wait before reconnecting, in milliseconds.
         retry_ms: u64,
     },
 }
 
-/// Messages of a channel that this reader will not get.
+/// Messages of a channel that this reader will not receive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Missed {
-    /// The channel they were in.
+    /// The channel of the missing messages.
     pub channel: ChannelName,
-    /// Why they are gone.
+    /// Why they are missing.
     pub reason: MissedReason,
-    /// The reader's cursor: they came after it.
+    /// The reader's cursor; the missing messages come after it.
     pub from: Id,
-    /// They came before this one; delivery goes on after it.
+    /// The end of the missing range; delivery continues after it.
     pub to: Id,
-    /// The time of the last message known to be gone, if the store knows it.
+    /// The time of the last missing message, if the store knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to_time: Option<Time>,
 }
 
-/// Why messages are gone.
+/// Why messages are missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MissedReason {
-    /// They were older than what is kept.
+    /// They were older than the messages that the store keeps.
     Trimmed,
-    /// The cursor is beyond what this store holds: it was restored, rolled back or lost its tail.
+    /// The cursor is beyond the end of this store, which was restored, rolled back or lost its newest messages.
     Lost,
-    /// The cursor was made by another server or an unknown store.
+    /// The cursor comes from another server or from a lost store.
     UnknownCursor,
 }
 
-/// Who is in a channel now: each visitor and each program counts once, however many connections it has.
+/// Who is in a channel now. Each visitor and each program counts once, however many connections it has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Presence {
+pub struct PresenceUpdate {
     /// The channel.
     pub channel: ChannelName,
-    /// How many visitors.
+    /// Number of visitors.
     pub people: u32,
-    /// How many programs.
+    /// Number of programs.
     pub programs: u32,
-    /// `joined` is everybody there, as far as one frame lists them, and not only who came since the last frame.
+    /// `true` if `joined` lists everybody in the channel, up to the limit of one frame, instead of only the arrivals
+    /// since the previous frame.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub whole: bool,
-    /// Who came.
+    /// The senders who joined.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub joined: Vec<Sender>,
-    /// Who went.
+    /// The senders who left.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<Sender>,
 }
 
-/// Who is writing in a channel now; the list replaces the one before.
+/// Who is writing in a channel now. The list replaces the previous list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Typing {
     /// The channel.
     pub channel: ChannelName,
-    /// Who.
+    /// The senders who are writing.
     pub who: Vec<Sender>,
 }
 
 /// The answer to a command that was carried out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ack {
-    /// Of the command.
+    /// The command's `ref`.
     #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<Ref>,
     /// `publish`: the message's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<Id>,
-    /// `publish`: its channel.
+    /// `publish`: the message's channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<ChannelName>,
-    /// `publish`: when it was stored.
+    /// `publish`: when the message was stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<Time>,
-    /// `publish`: it was there already, under the same key.
+    /// `publish`: `true` if an earlier message with the same key was found and nothing was stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duplicate: Option<bool>,
-    /// `subscribe`: the new set holds from here on.
+    /// `subscribe`: the new set of channels takes effect after this cursor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Id>,
 }
@@ -135,7 +139,7 @@ enum Plain {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         behind: Option<u32>,
     },
-    Presence(Presence),
+    Presence(PresenceUpdate),
     Typing(Typing),
     Ack(Ack),
     Error {
@@ -151,7 +155,7 @@ enum Plain {
     },
 }
 
-/// The text is no frame of this protocol.
+/// The text is not a frame of this protocol.
 #[derive(Debug, thiserror::Error)]
 #[error("not a frame: {0}")]
 pub struct FrameError(#[from] serde_json::Error);
@@ -163,10 +167,10 @@ struct Peek<'a> {
 }
 
 impl Frame {
-    /// Reads one frame as it comes from a server.
+    /// Parses a frame from a server.
     ///
     /// # Errors
-    /// The text is not JSON, or its `type` is unknown or lacks a field.
+    /// Returns an error if the text is not JSON, its `type` is unknown, or a field is missing.
     pub fn parse(text: &str) -> Result<Self, FrameError> {
         if !is_object(text) {
             return Err(FrameError(serde::de::Error::custom("a frame is a JSON object")));
@@ -186,7 +190,7 @@ impl Frame {
         })
     }
 
-    /// The frame's `type`, which is also its SSE event name.
+    /// Returns the frame's `type`, which is also its SSE event name.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Message(_) => "message",
@@ -200,7 +204,7 @@ impl Frame {
         }
     }
 
-    /// The frame as JSON on one line.
+    /// Encodes the frame as JSON on one line.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("frames have string keys and no failing values")
     }
@@ -223,16 +227,16 @@ impl Serialize for Frame {
     }
 }
 
-/// One line of the list of channels: `GET /` as JSON, and as SSE event `channel`.
+/// An entry of the list of channels: in `GET /` as JSON, and as the SSE event `channel`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChannelEntry {
-    /// Its name.
+    /// The channel's name.
     pub channel: ChannelName,
-    /// Its newest message.
+    /// The channel's newest message.
     pub last: Message,
-    /// Messages per minute of the past hour, oldest first; the last one is the current minute.
+    /// Messages in each minute of the past hour, oldest first; the last number is the current minute.
     pub pace: Vec<u32>,
-    /// Connections that watch it now.
+    /// Number of connections that read the channel now.
     pub here: u32,
 }
 

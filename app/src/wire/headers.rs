@@ -1,31 +1,31 @@
-//! What headers of a request say. Pure text in, values out, so that it can be fuzzed; which header is asked is
-//! the server's.
+//! Parsers for the values of request headers. They take only text, so that they can be fuzzed; the server chooses the
+//! header.
 
-use super::{Answer, Id, ReadingError};
+use super::{Id, ParamError, Representation};
 
-/// What a publisher expects to be the channel's last message (`If-Match`, RFC 9110 section 13.1.1).
+/// The last message that a publisher expects in the channel (`If-Match`, RFC 9110 section 13.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
-    /// Any: the channel is not empty (`*`).
+    /// Any message (`*`): the channel must not be empty.
     Any,
-    /// This one.
+    /// The message with this id.
     Last(Id),
 }
 
-/// `Accept`: `text/html` listed wants the page, `text/event-stream` listed SSE, anything else JSON. A type with
-/// weight zero does not count.
-pub fn accept(value: &str) -> Answer {
+/// Chooses the answer from an `Accept` header: HTML if it lists `text/html`, else SSE if it lists
+/// `text/event-stream`, else JSON. A type with weight zero counts as not listed.
+pub fn accept(value: &str) -> Representation {
     let listed = |wanted: &str| value.split(',').any(|item| names(item, wanted));
     if listed("text/html") {
-        Answer::Html
+        Representation::Html
     } else if listed("text/event-stream") {
-        Answer::Sse
+        Representation::Sse
     } else {
-        Answer::Json
+        Representation::Json
     }
 }
 
-/// Whether an item of `Accept` names a type, and not with weight zero.
+/// Whether an item of `Accept` names the wanted type with a weight above zero.
 fn names(item: &str, wanted: &str) -> bool {
     let mut parts = item.split(';').map(str::trim);
     let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(wanted));
@@ -35,7 +35,7 @@ fn names(item: &str, wanted: &str) -> bool {
     named && !refused
 }
 
-/// The value of a cookie in a `Cookie` header.
+/// Returns the value of the named cookie in a `Cookie` header.
 pub fn cookie<'a>(header: &'a str, name: &str) -> Option<&'a str> {
     header
         .split(';')
@@ -44,7 +44,7 @@ pub fn cookie<'a>(header: &'a str, name: &str) -> Option<&'a str> {
         .map(|(_, value)| value)
 }
 
-/// Whether an `Origin` is the host the request was sent to; default ports may be left out.
+/// Whether an `Origin` header names the host that the request was sent to. Default ports may be left out.
 pub fn same_origin(origin: &str, host: &str) -> bool {
     let Some((scheme, authority)) = origin.split_once("://") else { return false };
     let port = match scheme {
@@ -60,11 +60,11 @@ pub fn same_origin(origin: &str, host: &str) -> bool {
     !host.is_empty() && bare(authority) == host
 }
 
-/// `If-Match`: `*`, or one id, in quotes as entity tags are or without.
+/// Parses `If-Match`: `*`, or one id, with the quotes of an entity tag or without.
 ///
 /// # Errors
-/// It is neither.
-pub fn if_match(value: &str) -> Result<Expected, ReadingError> {
+/// Returns an error if the value is neither.
+pub fn if_match(value: &str) -> Result<Expected, ParamError> {
     let value = value.trim();
     if value == "*" {
         return Ok(Expected::Any);
@@ -80,12 +80,12 @@ mod tests {
 
     #[test]
     fn negotiation() {
-        assert_eq!(accept("text/html,application/xhtml+xml,*/*;q=0.8"), Answer::Html);
-        assert_eq!(accept("text/event-stream"), Answer::Sse);
-        assert_eq!(accept("text/event-stream, TEXT/HTML"), Answer::Html);
-        assert_eq!(accept("text/html;q=0, text/event-stream"), Answer::Sse);
-        assert_eq!(accept("*/*"), Answer::Json);
-        assert_eq!(accept(""), Answer::Json);
+        assert_eq!(accept("text/html,application/xhtml+xml,*/*;q=0.8"), Representation::Html);
+        assert_eq!(accept("text/event-stream"), Representation::Sse);
+        assert_eq!(accept("text/event-stream, TEXT/HTML"), Representation::Html);
+        assert_eq!(accept("text/html;q=0, text/event-stream"), Representation::Sse);
+        assert_eq!(accept("*/*"), Representation::Json);
+        assert_eq!(accept(""), Representation::Json);
     }
 
     #[test]

@@ -1,30 +1,33 @@
+//! Message ids and cursors: `epoch.offset`.
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{fmt, str::FromStr};
 
 const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
-/// 36^12 fits a u64.
+/// The maximum length of an epoch. Every number of 12 digits fits into a `u64`, because 36^12 does.
 const EPOCH_CHARS: usize = 12;
 
-/// One life of a log: a fresh one at every start. Written in base 36, lower case.
+/// The epoch of a log. Every start of the server begins a new epoch. Written in base 36, lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Epoch(u64);
 
 impl Epoch {
-    /// An epoch from random bits; six characters or so.
+    /// Makes an epoch of six characters from random bits.
     pub fn from_random(bits: u64) -> Self {
         const SPAN: u64 = 36u64.pow(6) - 36u64.pow(5);
         Self(36u64.pow(5) + bits % SPAN)
     }
 }
 
-/// Text that is written from its end, without being asked for its size first: each message has several ids.
+/// A buffer that is filled from its end, so that a number needs no second pass to count its digits. Every message has
+/// several ids, so formatting them must be fast.
 struct Text {
     bytes: [u8; Self::MOST],
     from: usize,
 }
 
 impl Text {
-    /// A number in base 36 has at most 13 digits, one in base 10 at most 20, and a dot is between them.
+    /// A `u64` has at most 13 digits in base 36 and 20 digits in base 10, and a dot separates the two numbers.
     const MOST: usize = 13 + 1 + 20;
 
     fn new() -> Self {
@@ -77,17 +80,17 @@ impl FromStr for Epoch {
     }
 }
 
-/// `epoch.offset`: the id of a message, and a reader's cursor: "I have everything up to here".
-/// Opaque to clients; they keep the last one and send it back.
+/// `epoch.offset`: the id of a message. It is also a reader's cursor, which means "I have everything up to here".
+/// Clients treat it as opaque: they keep the last id and send it back.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Id {
-    /// The life of the log in which this id was made.
+    /// The epoch in which the server made this id.
     pub epoch: Epoch,
-    /// The place in the log; only grows, shared by all channels.
+    /// The offset in the log. It only grows, and all channels share it.
     pub offset: u64,
 }
 
-/// The text is not of the form `epoch.offset`.
+/// The text does not have the form `epoch.offset`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an id: ids look like k3x9ab.1042 and come from messages and answers")]
 pub struct IdError;
@@ -126,7 +129,7 @@ impl FromStr for Id {
             return Err(IdError);
         }
         let offset: u64 = offset.parse().map_err(|_| IdError)?;
-        // Stores keep offsets as signed 64-bit numbers.
+        // Stores keep offsets as signed 64-bit integers.
         if offset > i64::MAX as u64 {
             return Err(IdError);
         }

@@ -1,3 +1,5 @@
+//! Checks and compacts JSON text without changing its values.
+
 use super::limits::JSON_DEPTH;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::{cell::Cell, fmt};
@@ -6,17 +8,17 @@ thread_local! {
     static DEPTH: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Checks that a text is one JSON value every reader can take: numbers in range, whole surrogate
-/// pairs, at most [`JSON_DEPTH`] levels. Keeps nothing of it.
+/// Checks that a text is one JSON value that every client can parse: numbers are in range, surrogate pairs are
+/// complete, and values nest at most [`JSON_DEPTH`] levels deep. It builds no value.
 ///
 /// # Errors
-/// What is wrong and where, in words for the sender.
+/// Returns a description of the problem and its place, worded for the sender.
 pub fn check_json(text: &str) -> Result<(), String> {
     DEPTH.set(0);
     serde_json::from_str::<Checked>(text).map(|_| ()).map_err(|error| error.to_string())
 }
 
-/// Takes the white space between the tokens of a valid JSON text away, so that it fits on one line.
+/// Removes the white space between the tokens of a valid JSON text, so that it fits on one line.
 pub fn compact_json(text: &str) -> std::borrow::Cow<'_, str> {
     if !text.bytes().any(|b| matches!(b, b' ' | b'\n' | b'\r' | b'\t')) {
         return text.into();
@@ -39,7 +41,7 @@ pub fn compact_json(text: &str) -> std::borrow::Cow<'_, str> {
     out.into()
 }
 
-/// A value that was looked at whole and thrown away.
+/// The result of checking a value: the value itself is discarded.
 struct Checked;
 
 impl<'de> Deserialize<'de> for Checked {
@@ -101,7 +103,7 @@ impl<'de> Visitor<'de> for Look {
     }
 }
 
-/// Whether a text begins as an object: readers of structs take arrays for them, too.
+/// Whether a text begins like a JSON object. Needed because serde also accepts an array for a struct.
 pub(super) fn is_object(text: &str) -> bool {
     text.trim_start().starts_with('{')
 }
@@ -119,7 +121,7 @@ mod tests {
         let deep = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
         assert!(check_json(&deep(100)).is_ok());
         assert!(check_json(&deep(101)).is_err());
-        assert!(check_json("[1]").is_ok(), "a refused text leaves no depth behind");
+        assert!(check_json("[1]").is_ok(), "a refused text must not change the depth of the next one");
     }
 
     #[test]

@@ -1,3 +1,5 @@
+//! Messages and their senders, with the JSON encoding that all transports share.
+
 use super::{Body, ChannelName, Id, Time, compact_json};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::{
@@ -10,30 +12,30 @@ use serde_json::value::RawValue;
 /// Who sent a message.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Sender {
-    /// Opaque; the same for the same visitor or program.
+    /// An opaque id that stays the same for the same visitor or program.
     pub id: String,
-    /// What to call them.
+    /// The display name.
     pub name: String,
-    /// A visitor, or a program.
+    /// Visitor or program.
     pub kind: Kind,
 }
 
-/// Round is a person, square is a program.
+/// The kind of a sender. The page draws a person as a round node and a program as a square node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// A visitor: somebody with a cookie.
+    /// A visitor, recognised by a cookie.
     Person,
-    /// Anything else.
+    /// A sender without a cookie.
     Program,
 }
 
-/// One entry of a channel. As JSON it is itself a frame, the same bytes on every transport.
+/// A message of a channel. Its JSON form is a frame, with the same bytes on every transport.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// Its id, and the cursor of whoever has read up to here.
+    /// Its id, which is also the cursor of a reader that has read up to this message.
     pub id: Id,
-    /// The id of the message before it in its channel; `None` for the channel's first.
+    /// The id of the previous message in the channel; `None` for the first message.
     pub prev: Option<Id>,
     /// Its channel.
     pub channel: ChannelName,
@@ -41,9 +43,9 @@ pub struct Message {
     pub time: Time,
     /// Who sent it.
     pub from: Sender,
-    /// What it says.
+    /// The body.
     pub body: Body,
-    /// The sender's idempotency key, so that a sender recognises its own.
+    /// The sender's idempotency key. Readers receive it so that a sender recognises its own message.
     pub key: Option<String>,
 }
 
@@ -89,7 +91,7 @@ struct Raw {
 }
 
 impl<'de> Deserialize<'de> for Message {
-    /// Only from JSON text: the body is kept as it is written there.
+    /// Works only with JSON text, because the body keeps the exact JSON that was sent.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Raw::deserialize(deserializer)?;
         let body = read_body(&raw.body, raw.encoding.as_deref()).map_err(D::Error::custom)?;
@@ -98,7 +100,7 @@ impl<'de> Deserialize<'de> for Message {
     }
 }
 
-/// The body of a frame: a string is text (or base64), any other JSON is JSON.
+/// Reads the `body` field of a frame: a string is text (or base64 for binary), any other value is JSON.
 pub(super) fn read_body(raw: &RawValue, encoding: Option<&str>) -> Result<Body, String> {
     let json = raw.get();
     match (json.starts_with('"'), encoding) {

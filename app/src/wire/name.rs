@@ -1,37 +1,39 @@
+//! Channel names: validation, normalisation and URL path.
+
 use super::limits::CHANNEL_NAME_CHARS;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
-/// A channel's name: letters, marks and digits of any script, `-`, `_` and `.`; not starting with `.`;
-/// 1 to 64 characters, normalised to NFC so that two keyboards reach the same channel.
+/// A valid channel name: 1 to 64 letters, marks and digits of any script, `-`, `_` and `.`, not starting with `.`.
+/// It is normalised to NFC, because keyboards differ in how they compose the same letter.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct ChannelName(Arc<str>);
 
-/// Why a text is no channel name.
+/// Why a text is not a channel name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// Nothing was given.
+    /// The text is empty.
     #[error("a channel name has at least one character")]
     Empty,
-    /// More than [`CHANNEL_NAME_CHARS`] characters.
+    /// The text has more than [`CHANNEL_NAME_CHARS`] characters.
     #[error("a channel name has at most 64 characters")]
     TooLong,
-    /// `.` at the start is kept for files like `.env`.
+    /// The text starts with `.`. Such names are reserved for files like `.env`.
     #[error("a channel name does not start with a dot")]
     LeadingDot,
-    /// A character outside the allowed set.
+    /// The text contains a character outside the allowed set.
     #[error("a channel name has letters, digits, '-', '_' and '.' only, not {0:?}")]
     Character(char),
 }
 
 impl ChannelName {
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The path of the channel, percent-encoded: `/c/%EC%98%A8`.
+    /// Returns the percent-encoded path of the channel: `/c/%EC%98%A8`.
     pub fn path(&self) -> String {
         let mut path = String::from("/c/");
         for byte in self.0.bytes() {
@@ -49,11 +51,11 @@ impl FromStr for ChannelName {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        // Composition at most triples the count; anything longer cannot become short enough.
+        // A composed character replaces at most four characters of four bytes, so a longer text stays too long.
         if text.len() > CHANNEL_NAME_CHARS * 16 {
             return Err(NameError::TooLong);
         }
-        // Text in ASCII is composed as it is.
+        // ASCII text is always in NFC.
         let name: Cow<'_, str> = if text.is_ascii() { text.into() } else { text.nfc().collect::<String>().into() };
         if name.is_empty() {
             return Err(NameError::Empty);

@@ -1,64 +1,64 @@
-//! Packets of the Socket.IO protocol, revision 5 and, for 2.x clients, revision 4: as text, without the binary
-//! attachments, which travel beside it.
+//! The text form of Socket.IO packets, protocol revision 5 and, for 2.x clients, revision 4. Binary attachments travel
+//! in separate WebSocket or polling messages.
 
 use super::{Body, limits::ATTACHMENTS, message::read_body};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// What a packet is for ("Packet types" in the protocol; the numbers are those of the wire).
+/// The type of a packet ("Packet types" in the protocol). The numbers are those on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PacketKind {
-    /// Come into a namespace, or: you are in.
+    /// A client asks to join a namespace, or the server confirms it.
     Connect = 0,
-    /// Leave it.
+    /// Leave a namespace.
     Disconnect = 1,
     /// An event with arguments.
     Event = 2,
-    /// The answer to an event that asked for one.
+    /// The answer to an event that asked for an acknowledgement.
     Ack = 3,
-    /// You are not let in; in revision 4 any error.
+    /// The server refuses to connect the client to a namespace; in revision 4, any error.
     ConnectError = 4,
-    /// An event some of whose arguments come as attachments.
+    /// An event with some arguments sent as attachments.
     BinaryEvent = 5,
-    /// An answer of that sort.
+    /// An acknowledgement with some arguments sent as attachments.
     BinaryAck = 6,
 }
 
-/// One packet: `<type>[<attachments>-][<namespace>,][<ack id>][<JSON>]`.
+/// A packet: `<type>[<attachments>-][<namespace>,][<ack id>][<JSON>]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packet {
-    /// What it is for.
+    /// The packet's type.
     pub kind: PacketKind,
-    /// Binary attachments that follow.
+    /// Number of binary attachments that follow.
     pub attachments: usize,
-    /// Of which namespace, as the client spells it, without a query: `/` is the default one.
+    /// The namespace without its query, as the client wrote it. `/` is the default namespace.
     pub namespace: String,
-    /// What came behind a `?` in it: how 2.x clients say who they are.
+    /// The query after the namespace's `?`. 2.x clients use it to send their name and other options.
     pub query: Option<String>,
-    /// The number under which the sender waits for an answer, or gets it.
+    /// The acknowledgement id: an event asks for an answer with this id, and the answer repeats it.
     pub ack: Option<u64>,
-    /// Its JSON, as it is on the wire.
+    /// The JSON of the packet, exactly as it is on the wire.
     pub data: Option<String>,
 }
 
-/// Why a text is no packet.
+/// Why a text is not a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PacketError {
-    /// It does not begin with 0 to 6.
+    /// The text does not begin with 0 to 6.
     #[error("a packet begins with its type, 0 to 6")]
     Kind,
-    /// Not a number from 1 to [`ATTACHMENTS`], followed by `-`.
+    /// The number of attachments is not from 1 to [`ATTACHMENTS`], or no `-` follows it.
     #[error("a binary packet has 1 to {ATTACHMENTS} attachments")]
     Attachments,
-    /// Too large for a number of JavaScript.
+    /// The acknowledgement id is too large for a JavaScript number.
     #[error("the number of the acknowledgement is too large")]
     Ack,
-    /// What follows is not what packets of its type carry.
+    /// The JSON does not fit the packet's type.
     #[error("the packet's JSON is not what packets of its type carry")]
     Data,
 }
 
-/// Digits of an acknowledgement's number: what JavaScript counts exactly.
+/// Maximum digits of an acknowledgement id. JavaScript represents integers of 15 digits exactly.
 const ACK_DIGITS: usize = 15;
 
 impl PacketKind {
@@ -79,7 +79,7 @@ impl PacketKind {
         matches!(self, Self::BinaryEvent | Self::BinaryAck)
     }
 
-    /// Whether packets of this type carry such JSON.
+    /// Whether a packet of this type can carry this JSON.
     fn carries(self, data: Option<&str>) -> bool {
         match self {
             Self::Connect => data.is_none_or(|data| data.starts_with('{') && is_json(data)),
@@ -105,21 +105,21 @@ fn arguments(text: &str) -> Option<Vec<&RawValue>> {
     serde_json::from_str(text).ok()
 }
 
-/// Takes the digits at the beginning of a text.
+/// Splits a text after its leading digits.
 fn digits(text: &str) -> (&str, &str) {
     text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()))
 }
 
 impl Packet {
-    /// A packet of few parts.
+    /// Makes a packet without attachments, query and acknowledgement id.
     pub fn new(kind: PacketKind, namespace: impl Into<String>, data: Option<String>) -> Self {
         Self { kind, attachments: 0, namespace: namespace.into(), query: None, ack: None, data }
     }
 
-    /// Reads a packet.
+    /// Parses a packet.
     ///
     /// # Errors
-    /// The text is none.
+    /// Returns an error if the text is not a valid packet.
     pub fn parse(text: &str) -> Result<Self, PacketError> {
         let kind = text.bytes().next().and_then(PacketKind::of).ok_or(PacketError::Kind)?;
         let mut rest = &text[1..];
@@ -150,7 +150,7 @@ impl Packet {
         Ok(Self { kind, attachments, namespace: namespace.into(), query, ack, data: data.map(str::to_owned) })
     }
 
-    /// The packet as text.
+    /// Encodes the packet as text.
     pub fn to_text(&self) -> String {
         let mut out = (self.kind as u8).to_string();
         if self.kind.is_binary() {
@@ -171,14 +171,14 @@ impl Packet {
         out
     }
 
-    /// An event's name and its arguments; of an answer the arguments, without a name.
+    /// Returns the name and the arguments of an event. Other packets have no name.
     pub fn event(&self) -> (Option<String>, Vec<&RawValue>) {
         let mut all = self.data.as_deref().and_then(arguments).unwrap_or_default();
         if !matches!(self.kind, PacketKind::Event | PacketKind::BinaryEvent) || all.is_empty() {
             return (None, all);
         }
         let name = all.remove(0).get();
-        // A name may be a number, too.
+        // The protocol allows a number as the name of an event.
         (Some(serde_json::from_str(name).unwrap_or_else(|_| name.to_owned())), all)
     }
 }
@@ -190,10 +190,10 @@ struct Placeholder {
     num: usize,
 }
 
-/// An argument as a message's body: a string is text, an attachment is binary, all else JSON.
+/// Reads an event's argument as a body: a string is text, an attachment is binary, any other value is JSON.
 ///
 /// # Errors
-/// In words for the sender: it is none.
+/// Returns an error, worded for the sender, if the argument is not a valid body.
 pub fn argument_body(argument: &RawValue, attachments: &[Vec<u8>]) -> Result<Body, String> {
     if attachments.is_empty() {
         return read_body(argument, None);
@@ -286,7 +286,7 @@ mod tests {
         assert_eq!(body(placeholder, &attached), Ok(Body::Binary(vec![1, 2, 255])));
         assert!(body("51-[\"message\",{\"_placeholder\":true,\"num\":3}]", &attached).is_err());
         assert!(body("51-[\"message\",{\"a\":{\"_placeholder\":true,\"num\":0}}]", &attached).is_err());
-        // A text that looks like a placeholder is what it is when nothing is attached.
+        // Without attachments, an object that looks like a placeholder is ordinary JSON.
         assert!(matches!(body("2[\"message\",{\"_placeholder\":true,\"num\":0}]", &[]), Ok(Body::Json(_))));
     }
 

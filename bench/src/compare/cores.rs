@@ -1,4 +1,4 @@
-//! Which core is whose.
+//! Assigns one core to the server and another one to the load generator.
 
 use crate::peers::Setup;
 use anyhow::{Context, Result};
@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 /// The server's core.
 const SERVER: usize = 0;
-/// The generator's.
+/// The load generator's core.
 const GENERATOR: usize = 1;
 
-/// Takes the generator's core for this process, before it has threads; says which core servers get. With a single
-/// core all share it.
+/// Pins this process to the load generator's core and returns the core for servers. Must run before this process starts
+/// threads, because they inherit the affinity. Returns `None` if there is only one core, which all processes share.
 pub(crate) fn take_core() -> Result<Option<usize>> {
     let cores = std::thread::available_parallelism().context("the cores cannot be counted")?;
     if cores.get() < 2 {
@@ -23,7 +23,7 @@ pub(crate) fn take_core() -> Result<Option<usize>> {
     Ok(Some(SERVER))
 }
 
-/// How servers are started. A server that is missing is told when it is to be measured.
+/// The settings for starting servers. A missing program is reported only when it is measured.
 pub(crate) fn setup(baro: &Path, dir: Option<&Path>, core: Option<usize>) -> Result<Setup> {
     let baro = baro.canonicalize().unwrap_or_else(|_| baro.to_path_buf());
     let dir = dir.map_or_else(std::env::temp_dir, Path::to_path_buf);

@@ -1,4 +1,4 @@
-//! Publishes that are on the disk when they are acknowledged, beside the disk alone.
+//! Measures publishes that are on disk before they are acknowledged, and the disk alone as the limit.
 
 use super::{
     Measured, Row,
@@ -17,16 +17,17 @@ use std::{
 };
 use tokio::task::spawn_blocking;
 
-/// Publishes under way.
+/// Publishes in flight.
 const IN_FLIGHT: usize = 1024;
-/// WebSockets they come over.
+/// The number of WebSockets that carry the publishes of the row `durable-live`.
 const SOCKETS: usize = 16;
-/// What is written of a message at the least: its body, and who said it when.
+/// The least number of bytes written for a message: its body, sender and time.
 const RECORD_BYTES: usize = 256;
-/// Messages that share a sync. The limit is the last: more cannot be under way.
+/// Batch sizes: the number of messages that share a sync. The last one is the limit, because no more publishes are in
+/// flight.
 const BATCHES: [(usize, &str); 3] = [(64, "batches_of_64"), (256, "batches_of_256"), (IN_FLIGHT, "batches_of_1024")];
 
-/// Baro is measured with its log on the disk; the floor is the disk itself.
+/// Measures a server. Baro runs with its log on disk; the floor is the disk without a server.
 pub(crate) async fn measure(row: Row, kind: Kind, setup: &Setup, effort: Effort) -> Result<Result<Measured, Skipped>> {
     match kind {
         Kind::Floor => {
@@ -63,7 +64,7 @@ async fn baro(row: Row, setup: &Setup, effort: Effort) -> Result<Result<Measured
     Ok(Ok(Measured::of_answers(&figures?)))
 }
 
-/// Appends and syncs in batches, over and over.
+/// Measures the disk alone with each batch size.
 fn disk(dir: &Path, time: Duration) -> Result<Measured> {
     let folder = tempfile::Builder::new().prefix("baro-bench-").tempdir_in(dir)?;
     let path = folder.path().join("disk-alone");
@@ -76,7 +77,7 @@ fn disk(dir: &Path, time: Duration) -> Result<Measured> {
     Ok(measured)
 }
 
-/// Messages per second when so many share a sync.
+/// Messages per second if `batch` messages share a sync.
 fn batches(path: &Path, batch: usize, time: Duration) -> Result<f64> {
     let mut file = File::create(path).with_context(|| format!("{} cannot be written", path.display()))?;
     let bytes = vec![b'x'; batch * RECORD_BYTES];

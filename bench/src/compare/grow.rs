@@ -1,4 +1,4 @@
-//! How cost grows: with readers, with channels, with the size of messages, with publishers.
+//! The command `grow`: measures how cost grows with readers, channels, message size and publishers.
 
 use super::{
     measure::on_thread,
@@ -18,7 +18,7 @@ const READERS: [usize; 6] = [100, 300, 1_000, 3_000, 10_000, 18_000];
 const CHANNELS: [u32; 4] = [1, 100, 10_000, 100_000];
 const SIZES: [usize; 7] = [16, 64, 256, 1_024, 4_096, 16_384, 65_536];
 const PUBLISHERS: [usize; 5] = [1, 4, 16, 64, 256];
-/// Deliveries per second while readers grow: what any number of them can get.
+/// Deliveries per second while the number of readers grows: low enough for every number of readers.
 const STEADY: usize = 30_000;
 
 /// Options of `grow`.
@@ -49,7 +49,7 @@ pub(crate) async fn run(setup: &Setup, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Baro and the floor beside each other.
+/// Baro and the floor, for comparison.
 const BOTH: [Kind; 2] = [Kind::Baro, Kind::Floor];
 
 async fn readers(setup: &Setup, time: Duration) -> Result<Vec<Panel>> {
@@ -111,7 +111,7 @@ async fn channels(setup: &Setup) -> Result<Vec<Panel>> {
     for kind in [Kind::Baro, Kind::BaroDurable] {
         let (mut rate, mut bytes) = (Vec::new(), Vec::new());
         for count in CHANNELS {
-            // Long enough for each to get a message.
+            // Long enough for each channel to get a message.
             let plan = move |_| {
                 let mut plan = Plan::new(None, Pace::InFlight(64), Duration::from_secs(6));
                 plan.channels = count;
@@ -156,7 +156,7 @@ async fn publishers(setup: &Setup, time: Duration) -> Result<Panel> {
     })
 }
 
-/// One measurement on a server of its own.
+/// Runs one measurement on a newly started server.
 async fn once(setup: &Setup, kind: Kind, plan: impl FnOnce(Protocol) -> Plan + Send + 'static) -> Result<Figures> {
     let peer = peers::start(kind, setup).await?.map_err(|skipped| anyhow!(skipped.0))?;
     let path = peer.routes.websocket.clone().with_context(|| format!("{} has no WebSocket", peer.name))?;

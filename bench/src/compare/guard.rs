@@ -1,7 +1,8 @@
-//! A short run that fails when Baro became much slower beside the floor than it was, or an idle connection larger.
+//! The command `guard`: a short run that fails if Baro became much slower relative to the floor, or if an idle
+//! connection uses much more memory.
 //!
-//! Ratios of one run survive a change of machine; still they waver, so only a half is an alarm, and only when it is one
-//! again.
+//! Ratios within one run are comparable between machines, but they vary. Only a drop below half is an alarm, and only
+//! if a second measurement confirms it.
 
 use super::{
     Row,
@@ -18,15 +19,15 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
-/// Rows whose ratio to the floor is watched.
+/// Rows whose ratio to the floor is checked.
 const RATIOS: [Row; 4] = [Row::Ws4, Row::WsCpu, Row::SseCpu, Row::PollMost];
-/// Rows whose bytes are watched.
+/// Rows whose bytes per connection are checked.
 const BYTES: [Row; 2] = [Row::WsIdle, Row::SseIdle];
-/// A share above this counts as this: beyond it, it wavers with how publishers and slices of readers fall together.
+/// Shares are capped at this value, because larger shares vary with the timing of publishers and slices of readers.
 const ENOUGH: f64 = 2.0;
-/// How much of what it was is still no alarm.
+/// A share below this fraction of the recorded share is an alarm.
 const HALF: f64 = 0.5;
-/// Growth of an idle connection that is still no alarm.
+/// An idle connection that grew by more than this factor is an alarm.
 const GROWTH: f64 = 1.3;
 const ROUNDS: usize = 3;
 
@@ -41,12 +42,12 @@ pub(crate) struct Options {
     write: bool,
 }
 
-/// What is written down.
+/// The recorded measurements.
 #[derive(Debug, Default, Deserialize, Serialize)]
 struct Known {
-    /// Share of the floor, by row: more is better.
+    /// The share of the floor by row; more is better.
     of_the_floor: BTreeMap<String, f64>,
-    /// Bytes of a connection on which nothing happens, by row.
+    /// The bytes per idle connection by row.
     bytes: BTreeMap<String, f64>,
 }
 
@@ -60,7 +61,7 @@ pub(crate) async fn run(setup: &Setup, options: &Options) -> Result<()> {
     let known: Known = serde_json::from_str(&text)?;
     let mut alarms = known.alarms(&now);
     if !alarms.is_empty() {
-        // What has become worse is so twice; what had the processor for a moment is not.
+        // A regression shows up in both measurements; a short disturbance by another process does not.
         println!("Once more: something else may have been in the way.");
         alarms = known.alarms(&look(setup).await?);
     }
@@ -73,7 +74,7 @@ pub(crate) async fn run(setup: &Setup, options: &Options) -> Result<()> {
 }
 
 impl Known {
-    /// Tells how things are now, beside what they were; what is too much worse.
+    /// Prints the new values next to the recorded ones, and returns a message for each value that is too much worse.
     fn alarms(&self, now: &Self) -> Vec<String> {
         let mut alarms = Vec::new();
         for (row, share) in &now.of_the_floor {
@@ -106,7 +107,7 @@ async fn look(setup: &Setup) -> Result<Known> {
         now.of_the_floor.extend(median(shares).map(|share| (row.name(), share.min(ENOUGH))));
     }
     for row in BYTES {
-        // The least of some: what an allocator happens to keep of the connecting comes on top, now more, now less.
+        // Use the minimum of several rounds: the allocator keeps a varying amount of memory from opening connections.
         let mut least = f64::MAX;
         for _ in 0..ROUNDS {
             least = least.min(value(setup, row, Kind::Baro, effort).await?);

@@ -1,4 +1,4 @@
-//! One row of one server, on a server that was started for it.
+//! Measures one row of one server, on a server started for this measurement.
 
 use super::{Measured, Row, durable};
 use crate::{
@@ -10,38 +10,38 @@ use anyhow::{Context, Result};
 use std::time::Duration;
 use tokio::task::spawn_blocking;
 
-/// Readers of most rows.
+/// Readers in most rows.
 const READERS: usize = 1000;
-/// Readers of the row with many.
+/// Readers in the row `ws-10k`.
 const MANY: usize = 10_000;
-/// Handshakes at once.
+/// Concurrent handshakes.
 const HANDSHAKES: usize = 64;
-/// Messages on the page.
+/// Messages on the requested page.
 const PAGE_MESSAGES: u64 = 50;
-/// Connections that ask for pages.
+/// Connections that request pages.
 const PAGE_CONNECTIONS: usize = 8;
 
-/// How much of it.
+/// How long and with how much load a row is measured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effort {
-    /// The time that counts.
+    /// The measured time, without warm-up.
     pub(crate) seconds: f64,
-    /// Connections on which nothing happens.
+    /// The number of connections in the rows that measure idle connections.
     pub(crate) idle: usize,
-    /// Other readers than the row has, for development.
+    /// Replaces the number of readers of the row, for development.
     pub(crate) readers: Option<usize>,
-    /// Bytes of a body.
+    /// The size of a message body in bytes.
     pub(crate) size: usize,
 }
 
 impl Effort {
-    /// The time that counts.
+    /// The measured time, without warm-up.
     pub(crate) fn time(&self) -> Duration {
         Duration::from_secs_f64(self.seconds)
     }
 }
 
-/// Starts a server, measures the row, ends the server.
+/// Starts a server, measures the row and stops the server.
 pub(crate) async fn measure(row: Row, kind: Kind, setup: &Setup, effort: Effort) -> Result<Result<Measured, Skipped>> {
     if matches!(row, Row::Durable | Row::DurableLive) {
         return durable::measure(row, kind, setup, effort).await;
@@ -55,7 +55,7 @@ pub(crate) async fn measure(row: Row, kind: Kind, setup: &Setup, effort: Effort)
     measured.with_context(|| format!("{} of {}", row.name(), kind.name()))
 }
 
-/// Measures a server that runs.
+/// Measures a row on a running server.
 async fn of_peer(row: Row, peer: &Peer, effort: Effort) -> Result<Result<Measured, Skipped>> {
     let cannot = |what: &str| Ok(Err(Skipped(format!("{} {what}", peer.name))));
     if row == Row::Page {
@@ -104,7 +104,7 @@ fn plan(row: Row, protocol: Protocol, effort: Effort) -> Plan {
     plan
 }
 
-/// What readers of this row speak with this server.
+/// The protocol that readers of this row use, or `None` if the server does not support it.
 pub(crate) fn protocol(row: Row, peer: &Peer) -> Option<Protocol> {
     let Routes { websocket, websocket_json, sse, poll, socketio, .. } = peer.routes.clone();
     let address = peer.address;
@@ -119,7 +119,7 @@ pub(crate) fn protocol(row: Row, peer: &Peer) -> Option<Protocol> {
     }
 }
 
-/// Runs what blocks on a thread of its own, so that a signal can end it all meanwhile.
+/// Runs blocking work on another thread, so that a signal can end the program in the meantime.
 pub(crate) async fn on_thread<T: Send + 'static>(
     peer: &Peer,
     work: impl FnOnce(&Peer) -> Result<T> + Send + 'static,

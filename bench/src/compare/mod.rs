@@ -1,6 +1,7 @@
-//! Baro beside others, and all of them beside what the machine can do at most.
+//! Compares Baro with other servers, and all of them with the most that the machine can do.
 //!
-//! A server has one core, the generator another: what is measured is the server, not how the kernel shares them.
+//! The server and the load generator run on separate cores, so that the result does not depend on the kernel's
+//! scheduler.
 
 mod cores;
 mod durable;

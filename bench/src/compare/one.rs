@@ -1,4 +1,4 @@
-//! One row of one server, with all its figures.
+//! The command `row`: measures one row of the chosen servers and prints all figures.
 
 use super::{
     Row,

@@ -1,4 +1,4 @@
-//! Plots as SVG.
+//! Draws the results as SVG plots.
 
 use super::{Row, rows::number, table::Results};
 use crate::peers::Kind;
@@ -11,15 +11,15 @@ const OTHERS: RGBColor = RGBColor(150, 156, 163);
 const LIMIT: RGBColor = RGBColor(40, 44, 52);
 /// Height of one bar, in pixels.
 const BAR: u32 = 14;
-/// Between the bars of two rows.
+/// The gap between the bars of two rows, in pixels.
 const GAP: u32 = 12;
 const WIDTH: u32 = 900;
-/// Where bars begin, and the shares they reach from and to.
+/// The horizontal start of the bars in pixels, and the smallest and largest share on the scale.
 const LEFT: u32 = 250;
 const FROM: f64 = 0.01;
 const TO: f64 = 10.0;
 
-/// How near each server comes to the limit in each row.
+/// Draws a bar for each row and server: its share of the limit.
 pub(crate) fn bars(rows: &[Row], results: &Results) -> Result<String> {
     let groups: Vec<(Row, Vec<(Kind, f64)>)> = rows
         .iter()
@@ -72,19 +72,19 @@ fn draw(area: &Area<'_>, groups: &[(Row, Vec<(Kind, f64)>)]) -> Drawn {
     Ok(())
 }
 
-/// One plot: how something grows with something else.
+/// A line plot of one measure against another.
 pub(crate) struct Panel {
-    /// What it shows.
+    /// The title of the plot.
     pub(crate) title: String,
-    /// What grows.
+    /// The label of the horizontal axis.
     pub(crate) along: String,
-    /// What is measured.
+    /// The label of the vertical axis.
     pub(crate) measure: String,
-    /// Lines, each with its name.
+    /// The lines, each with a name and its points.
     pub(crate) lines: Vec<(String, Vec<(f64, f64)>)>,
 }
 
-/// All panels, two beside each other; both axes are logarithmic.
+/// Draws all panels in two columns. Both axes are logarithmic.
 pub(crate) fn panels(panels: &[Panel]) -> Result<String> {
     let mut svg = String::new();
     {
@@ -110,7 +110,7 @@ fn lines(area: &Area<'_>, panel: &Panel) -> Drawn {
         (values().fold(f64::MAX, f64::min) * 0.7, values().fold(f64::MIN_POSITIVE, f64::max) * 1.3)
     };
     let (left, right) = ends(|point| point.0);
-    // Whole decades: there is always a number to read, and room for the names of the lines.
+    // Extend the axis to whole decades, so that it always has labels and the legend has room.
     let (low, high) = ends(|point| point.1);
     let (low, high) = (10_f64.powf(low.log10().floor()), 10_f64.powf(high.log10().ceil()));
     let mut chart = ChartBuilder::on(area)
@@ -142,7 +142,7 @@ fn lines(area: &Area<'_>, panel: &Panel) -> Drawn {
     Ok(())
 }
 
-/// A number at an axis.
+/// Formats a number on an axis.
 fn tick(value: &f64) -> String {
     if *value >= 100.0 { number(*value) } else { value.to_string() }
 }

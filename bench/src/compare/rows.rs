@@ -1,9 +1,9 @@
-//! The rows: what is measured, and how it is told.
+//! The rows of the comparison: what each row measures, its unit and its goal.
 
 use crate::{load::Figures, peers::Kind};
 use clap::ValueEnum;
 
-/// One thing that is measured.
+/// A row of the comparison: one measured quantity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Row {
     /// 1,000 WebSockets, 16 publishes under way: deliveries per second.
@@ -44,7 +44,7 @@ pub(crate) enum Row {
     Page,
 }
 
-/// Which way is better.
+/// Whether a larger or a smaller value is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Better {
     More,
@@ -52,12 +52,12 @@ pub(crate) enum Better {
 }
 
 impl Row {
-    /// As it is named everywhere.
+    /// The name on the command line and in tables.
     pub(crate) fn name(self) -> String {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// What its value counts.
+    /// The unit of the value.
     pub(crate) fn unit(self) -> &'static str {
         match self {
             Self::Ws16 | Self::Ws4 | Self::WsJson16 | Self::SseMost | Self::PollMost => "deliveries/s",
@@ -71,7 +71,7 @@ impl Row {
         }
     }
 
-    /// Which way its value is better.
+    /// Whether a larger or a smaller value is better in this row.
     pub(crate) fn better(self) -> Better {
         match self {
             Self::WsCpu
@@ -85,7 +85,7 @@ impl Row {
         }
     }
 
-    /// How much of the limit a value is: 1 is the limit itself.
+    /// The share of the limit that a value reaches. The limit itself is 1, and more is better.
     pub(crate) fn share(self, value: f64, limit: f64) -> f64 {
         match self.better() {
             Better::More => value / limit,
@@ -93,7 +93,7 @@ impl Row {
         }
     }
 
-    /// What Baro has set itself.
+    /// The goal for Baro in this row.
     pub(crate) fn goal(self) -> &'static str {
         match self {
             Self::Ws16 | Self::Ws4 => "0.90 of the limit",
@@ -111,7 +111,7 @@ impl Row {
         }
     }
 
-    /// The servers that can do it at all.
+    /// The servers that support what this row measures.
     pub(crate) fn servers(self) -> &'static [Kind] {
         use Kind::{Axum, Baro, Centrifugo, Floor, FloorSingle, Nats, Nchan, SocketIo, Ws};
         match self {
@@ -128,24 +128,24 @@ impl Row {
     }
 }
 
-/// What one measurement of a row gave.
+/// The result of one measurement of a row.
 #[derive(Clone, Debug)]
 pub(crate) struct Measured {
     /// The row's value.
     pub(crate) value: f64,
-    /// What makes it doubtful, for people.
+    /// Warnings for the reader of the report, such as lost messages.
     pub(crate) marks: Vec<String>,
-    /// Everything else.
+    /// Further figures by name.
     pub(crate) details: Vec<(&'static str, f64)>,
 }
 
 impl Measured {
-    /// A value alone.
+    /// A value without warnings or further figures.
     pub(crate) fn new(value: f64) -> Self {
         Self { value, marks: Vec::new(), details: Vec::new() }
     }
 
-    /// From the figures of a run with readers.
+    /// The result of a run with readers.
     pub(crate) fn of_readers(row: Row, figures: &Figures) -> Self {
         let latency = |percent| figures.latency.percentile(percent);
         let value = match row {
@@ -184,7 +184,7 @@ impl Measured {
         measured
     }
 
-    /// From a run in which something is asked and answered.
+    /// The result of a run of requests and responses without readers.
     pub(crate) fn of_answers(figures: &Figures) -> Self {
         let mut measured = Self::new(figures.published as f64 / figures.seconds);
         measured.details = vec![
@@ -200,13 +200,13 @@ impl Measured {
         measured
     }
 
-    /// One of the details.
+    /// The further figure with this name.
     pub(crate) fn detail(&self, name: &str) -> Option<f64> {
         self.details.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
     }
 }
 
-/// A number as people read it: three digits that say something.
+/// Formats a number with about three significant digits and grouped thousands.
 pub(crate) fn number(value: f64) -> String {
     let decimals = match value.abs() {
         large if large >= 100.0 => 0,

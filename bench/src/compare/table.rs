@@ -1,4 +1,4 @@
-//! All rows of all servers, round after round.
+//! The command `compare`: measures all rows of all servers in several rounds and prints a table.
 
 use super::{
     Row,
@@ -44,11 +44,11 @@ pub(crate) struct Options {
     out: PathBuf,
 }
 
-/// What was measured: for each row and server a value for each round that came to it.
+/// The measured values by row and server, one per round. The value is `None` if the server was not measured.
 #[derive(Default)]
 pub(crate) struct Results {
     values: BTreeMap<(usize, &'static str), Vec<Option<f64>>>,
-    /// What makes values doubtful.
+    /// Warnings about measured values.
     marks: BTreeSet<String>,
     skipped: BTreeSet<String>,
 }
@@ -58,19 +58,20 @@ impl Results {
         self.values.get(&(row as usize, kind.name())).map_or(&[], Vec::as_slice)
     }
 
-    /// The median of the rounds.
+    /// The median over the rounds.
     pub(crate) fn median(&self, row: Row, kind: Kind) -> Option<f64> {
         median(self.of(row, kind).iter().flatten().copied().collect())
     }
 
-    /// How a server does beside another: the median over rounds in which both were measured. Above 1 it does better.
+    /// The performance of a server relative to another one: the median over the rounds in which both were measured.
+    /// Above 1 the server `kind` is better.
     pub(crate) fn share(&self, row: Row, kind: Kind, beside: Kind) -> Option<f64> {
         let both = self.of(row, kind).iter().zip(self.of(row, beside));
         median(both.filter_map(|(one, other)| Some(row.share((*one)?, (*other)?))).collect())
     }
 }
 
-/// The middle one.
+/// The median, or `None` without values.
 pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied()
@@ -93,7 +94,8 @@ fn chosen<T: PartialEq>(wanted: &[T], one: &T) -> bool {
     wanted.is_empty() || wanted.contains(one)
 }
 
-/// Servers take turns, and each round begins with another: what becomes slower for a while does so for all.
+/// Measures all rows in rounds. The order of the servers rotates, so that a temporary slowdown of the machine does not
+/// always affect the same server.
 async fn rounds(setup: &Setup, options: &Options, rows: &[Row]) -> Result<Results> {
     let effort = Effort { seconds: options.seconds, idle: options.idle, readers: None, size: 128 };
     let until = Instant::now() + Duration::from_secs_f64(options.minutes * 60.0);
@@ -128,7 +130,7 @@ async fn one(setup: &Setup, row: Row, kind: Kind, effort: Effort, results: &mut 
             results.skipped.insert(skipped.0);
             return Ok(None);
         }
-        // What fails with one server must not end the comparison of the others, but Baro's own failures do.
+        // A failure of another server must not end the comparison; a failure of Baro does.
         Err(error) if kind == Kind::Baro => return Err(error),
         Err(error) => {
             results.marks.insert(format!("{} of {} failed: {error:#}", row.name(), kind.name()));
@@ -141,7 +143,7 @@ async fn one(setup: &Setup, row: Row, kind: Kind, effort: Effort, results: &mut 
     Ok(Some(measured.value))
 }
 
-/// As Markdown.
+/// The results as a Markdown table.
 fn table(rows: &[Row], results: &Results) -> String {
     let others: Vec<Kind> = Kind::value_variants()
         .iter()

@@ -1,4 +1,4 @@
-//! A connection of the floor: as little as can be kept.
+//! A connection of the floor server, with the least possible state.
 
 use super::Shared;
 use crate::load::{http_header, write_some};
@@ -6,36 +6,39 @@ use mio::net::TcpStream;
 use std::io::{self, Read as _, Write as _};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-/// What a connection is for.
+/// How a connection is used.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Role {
-    /// Requests come.
+    /// The client sends HTTP requests.
     Http,
-    /// It gets frames.
+    /// The client receives WebSocket frames.
     WebSocket,
-    /// It gets events.
+    /// The client receives Server-Sent Events.
     Events,
-    /// It waits for what comes after this place.
+    /// A long poll waits for messages after this position.
     Waiting(u64),
 }
 
-/// A connection.
+/// A connection of the floor server.
 pub(crate) struct Conn {
     stream: TcpStream,
     pub(crate) role: Role,
-    /// A request that has not come whole; empty otherwise.
+    /// The bytes of an incomplete request, or empty.
     rest: Vec<u8>,
-    /// What the socket did not take; empty otherwise.
+    /// The bytes that the socket did not accept yet, or empty.
     out: Vec<u8>,
 }
 
 impl Conn {
-    /// Requests come first.
+    /// A new connection, which begins with HTTP requests.
     pub(crate) fn new(stream: TcpStream) -> Self {
         Self { stream, role: Role::Http, rest: Vec::new(), out: Vec::new() }
     }
 
-    /// The kernel says that something can be done. An error ends the connection.
+    /// Handles a readiness event of epoll.
+    ///
+    /// # Errors
+    /// Returns an error if the connection must be closed.
     pub(crate) fn ready(&mut self, ended: bool, shared: &mut Shared) -> io::Result<()> {
         if !self.out.is_empty() {
             write_some(&mut self.stream, &mut self.out)?;
@@ -53,7 +56,7 @@ impl Conn {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
-            // Readers say nothing that matters.
+            // Input from WebSocket and event readers is ignored.
             if !matches!(self.role, Role::WebSocket | Role::Events) {
                 self.requests(kept + bytes, shared)?;
             }
@@ -106,7 +109,8 @@ impl Conn {
         self.send(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
     }
 
-    /// Answered at once if there is something, or if only the cursor is asked for.
+    /// Answers a long poll at once if there are newer messages or if the request has no cursor. Otherwise the poll
+    /// waits.
     fn poll(&mut self, head: &[u8], shared: &mut Shared) -> io::Result<()> {
         let line = head.split(|&byte| byte == b'\r').next().unwrap_or_default();
         let line = String::from_utf8_lossy(line);
@@ -119,14 +123,14 @@ impl Conn {
         Ok(())
     }
 
-    /// Answers a poll; the next one is another request.
+    /// Answers a long poll. The connection then expects the next request.
     pub(crate) fn answer_poll(&mut self, after: u64, log: &mut super::Log) -> io::Result<()> {
         self.role = Role::Http;
         let answer = log.answer(after).whole.clone();
         self.send(&answer)
     }
 
-    /// In one write, or in one write each.
+    /// Sends all pieces in one write, or with `single` each piece in its own write.
     pub(crate) fn send_pieces(&mut self, all: &[u8], ends: &[usize], single: bool) -> io::Result<()> {
         if !single {
             return self.send(all);
@@ -139,7 +143,7 @@ impl Conn {
         Ok(())
     }
 
-    /// Writes, and keeps what the socket does not take.
+    /// Writes the bytes and keeps those that the socket does not accept.
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut sent = 0;
         while self.out.is_empty() && sent < bytes.len() {
@@ -156,7 +160,7 @@ impl Conn {
     }
 }
 
-/// Where the head and the whole of a request end; `None` while it is not complete.
+/// Where the head and the whole request end, or `None` if the request is not complete yet.
 fn whole(bytes: &[u8]) -> Option<(usize, usize)> {
     let head = memchr::memmem::find(bytes, b"\r\n\r\n")? + 4;
     let length = http_header(&bytes[..head], "content-length")

@@ -1,44 +1,45 @@
-//! The last messages, for polls.
+//! The recent messages of the reference servers, for long polls.
 
 use bytes::Bytes;
 use std::{collections::VecDeque, io::Write as _};
 
-/// Messages kept.
+/// The number of messages kept.
 const KEPT: usize = 65_536;
-/// Messages of one answer.
+/// The largest number of messages in one answer.
 const ANSWER: u64 = 1000;
 
-/// Messages by their place.
+/// The recent messages, addressed by position.
 #[derive(Default)]
 pub(crate) struct Log {
     bodies: VecDeque<Box<[u8]>>,
-    /// The place of the next one.
+    /// The position of the next message.
     pub(crate) next: u64,
-    /// The answer to who has read up to the first number when the next one was the second: all that wait get the same.
+    /// The position and the value of `next` for which `answer` was composed. All readers that wait at this position get
+    /// the same answer.
     last: Option<(u64, u64)>,
     answer: Answer,
 }
 
-/// What comes after a place.
+/// A response with the messages after a position.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Answer {
-    /// Where to go on.
+    /// The cursor for the next request.
     pub(crate) to: u64,
-    /// Head and body.
+    /// The head and the body.
     pub(crate) whole: Bytes,
-    /// Bytes of the head.
+    /// The length of the head in bytes.
     head: usize,
 }
 
 impl Answer {
-    /// Without the head.
+    /// The body without the head.
     pub(crate) fn body(&self) -> Bytes {
         self.whole.slice(self.head..)
     }
 }
 
 impl Log {
-    /// One more.
+    /// Appends a message. Drops the oldest one if the log is full.
     pub(crate) fn push(&mut self, body: &[u8]) {
         if self.bodies.len() == KEPT {
             self.bodies.pop_front();
@@ -47,7 +48,7 @@ impl Log {
         self.next += 1;
     }
 
-    /// The answer with what comes after this place.
+    /// The answer with the messages after this position.
     pub(crate) fn answer(&mut self, after: u64) -> &Answer {
         if self.last != Some((after, self.next)) {
             self.last = Some((after, self.next));

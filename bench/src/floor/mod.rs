@@ -1,5 +1,6 @@
-//! The limit: the least a server can do to get a message to all readers. One thread, one epoll; in each turn it reads
-//! all that is ready, and then writes to each reader what has come, once.
+//! The reference server `floor`: the least work that delivers a message to all readers. It has one thread and one
+//! epoll. In each turn of its event loop it reads from all ready sockets, and then sends the new messages to each
+//! reader in one write.
 
 mod conn;
 mod log;
@@ -12,11 +13,11 @@ pub(crate) use log::Log;
 use mio::{Events, Interest, Poll, Token, net::TcpListener};
 use std::io;
 
-/// Where connections come in.
+/// The epoll token of the listening socket.
 const LISTENER: Token = Token(usize::MAX);
-/// Connections it can have.
+/// The number of connections this server must be able to hold.
 const CONNECTIONS: usize = 19_000;
-/// Room for one read.
+/// The size of the read buffer in bytes, which also limits the size of a request.
 const BUFFER: usize = 256 * 1024;
 
 /// Options of `floor`.
@@ -27,13 +28,13 @@ pub(crate) struct Options {
     single: bool,
 }
 
-/// What came in this turn, encoded once for all readers.
+/// The messages published in this turn of the event loop, encoded once for all readers.
 #[derive(Default)]
 pub(crate) struct Turn {
-    /// WebSocket frames, and where each ends.
+    /// The messages as WebSocket frames; `frame_ends` has the end of each frame.
     frames: Vec<u8>,
     frame_ends: Vec<usize>,
-    /// Events, and where each ends.
+    /// The messages as Server-Sent Events; `event_ends` has the end of each event.
     events: Vec<u8>,
     event_ends: Vec<usize>,
 }
@@ -57,14 +58,14 @@ impl Turn {
     }
 }
 
-/// What connections share.
+/// The state shared by all connections.
 pub(crate) struct Shared {
     pub(crate) buffer: Vec<u8>,
     pub(crate) turn: Turn,
     pub(crate) log: Log,
 }
 
-/// Serves until it is ended.
+/// Serves until the process is stopped.
 pub(crate) fn run(options: &Options) -> Result<()> {
     room_for(CONNECTIONS)?;
     let mut poll = Poll::new().context("epoll is not to be had")?;
@@ -77,7 +78,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 struct Server {
     listener: TcpListener,
     conns: Vec<Option<Conn>>,
-    /// Places of connections that ended.
+    /// The free indices in `conns`, left by closed connections.
     free: Vec<usize>,
     single: bool,
 }
@@ -130,7 +131,7 @@ impl Server {
         }
     }
 
-    /// Each reader gets what has come.
+    /// Sends the messages of this turn to each reader.
     fn hand_out(&mut self, shared: &mut Shared) {
         for place in 0..self.conns.len() {
             let Some(conn) = &mut self.conns[place] else { continue };

@@ -1,4 +1,5 @@
-//! What is published: `b NUMBER STAMP xxxx`, so that each message tells which it is and when it was due.
+//! Message bodies of the form `b NUMBER STAMP xxxx`: they contain the message's number and the time at which it was
+//! due.
 
 /// Digits of the number.
 const NUMBER: usize = 12;
@@ -6,23 +7,23 @@ const NUMBER: usize = 12;
 const NUMBER_AT: usize = 2;
 /// Where the stamp begins.
 const STAMP_AT: usize = NUMBER_AT + NUMBER + 1;
-/// Digits of the stamp: nanoseconds for eleven days.
+/// Digits of the stamp: enough for the nanoseconds of eleven days.
 const STAMP: usize = 15;
-/// The smallest body that has a stamp.
+/// The size of the smallest body with a stamp, in bytes.
 const WITH_STAMP: usize = STAMP_AT + STAMP;
-/// The smallest body.
+/// The size of the smallest body in bytes.
 pub(crate) const LEAST: usize = NUMBER_AT + NUMBER;
 
-/// A message that came.
+/// The number and the stamp of a received message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
-    /// Which.
+    /// The number of the message.
     pub(crate) number: u32,
-    /// When it was due, in nanoseconds since the generator's start; small bodies have no room for it.
+    /// When the message was due, in nanoseconds since the start of the load generator. `None` if the body is too small.
     pub(crate) due: Option<u64>,
 }
 
-/// A body of this size, to be filled in.
+/// A body of this size, in which [`fill`] sets the number and the stamp.
 pub(crate) fn blank(size: usize) -> Vec<u8> {
     let mut body = b"b 000000000000".to_vec();
     if size >= WITH_STAMP {
@@ -32,7 +33,7 @@ pub(crate) fn blank(size: usize) -> Vec<u8> {
     body
 }
 
-/// Writes number and stamp into a blank.
+/// Writes the number and the stamp into a body made by [`blank`].
 pub(crate) fn fill(body: &mut [u8], number: u32, due: u64) {
     digits(&mut body[NUMBER_AT..NUMBER_AT + NUMBER], u64::from(number));
     if body.len() >= WITH_STAMP {
@@ -40,7 +41,7 @@ pub(crate) fn fill(body: &mut [u8], number: u32, due: u64) {
     }
 }
 
-/// Writes a number over the whole of `to`, with zeros in front.
+/// Fills `to` with the decimal digits of a number, padded with leading zeros.
 pub(crate) fn digits(to: &mut [u8], mut number: u64) {
     for digit in to.iter_mut().rev() {
         *digit = b'0' + (number % 10) as u8;
@@ -48,7 +49,7 @@ pub(crate) fn digits(to: &mut [u8], mut number: u64) {
     }
 }
 
-/// The body that begins here.
+/// Parses the body at the beginning of `bytes`.
 pub(crate) fn parse(bytes: &[u8]) -> Option<Found> {
     let number = number(bytes.strip_prefix(b"b ")?.get(..NUMBER)?)?;
     let due = match bytes.get(STAMP_AT - 1..WITH_STAMP) {
@@ -58,31 +59,15 @@ pub(crate) fn parse(bytes: &[u8]) -> Option<Found> {
     Some(Found { number: u32::try_from(number).ok()?, due })
 }
 
-/// Eight digits at once from the end, and what is left in front of them.
+/// Parses digits, at most 16 of them.
 fn number(digits: &[u8]) -> Option<u64> {
-    let (front, last) = digits.split_last_chunk::<8>()?;
-    let mut first = [b'0'; 8];
-    first.get_mut(8_usize.checked_sub(front.len())?..)?.copy_from_slice(front);
-    Some(eight(first)? * 100_000_000 + eight(*last)?)
+    let digit = |byte: &u8| byte.is_ascii_digit().then(|| u64::from(byte - b'0'));
+    digits.iter().try_fold(0, |number, byte| Some(number * 10 + digit(byte)?))
 }
 
-/// A number of eight digits, without a loop.
-fn eight(digits: [u8; 8]) -> Option<u64> {
-    let word = u64::from_le_bytes(digits);
-    let value = word.wrapping_sub(0x3030_3030_3030_3030);
-    let carry = value.wrapping_add(0x7676_7676_7676_7676);
-    if (value | carry) & 0x8080_8080_8080_8080 != 0 {
-        return None;
-    }
-    let pairs = value.wrapping_mul(10).wrapping_add(value >> 8);
-    let low = (pairs & 0x0000_00FF_0000_00FF).wrapping_mul(0x000F_4240_0000_0064);
-    let high = ((pairs >> 16) & 0x0000_00FF_0000_00FF).wrapping_mul(0x0000_2710_0000_0001);
-    Some(low.wrapping_add(high) >> 32)
-}
-
-/// Each body in a frame or answer that may have more around it.
+/// Calls `found` for each body in a frame or response, which may contain other text. Returns whether it has any body.
 pub(crate) fn each(payload: &[u8], size: usize, mut found: impl FnMut(Found)) -> bool {
-    // A bare body, or one that stands last in JSON: where nearly all are.
+    // The fast path for nearly all messages: a bare body, or a body at the end of a JSON frame.
     for around in [0, 2] {
         if let Some(start) = payload.len().checked_sub(size + around)
             && (around == 0) == (start == 0)

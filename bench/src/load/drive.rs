@@ -1,4 +1,4 @@
-//! Connecting, publishing, reading, draining: the course of a measurement.
+//! Runs a measurement: connects readers and publishers, publishes and reads, and then drains the remaining messages.
 
 use super::{
     Clock, Figures, Pace, Plan, Protocol,
@@ -12,23 +12,24 @@ use anyhow::{Context, Result, bail, ensure};
 use mio::{Events, Interest, Poll, Token};
 use std::time::Duration;
 
-/// Connections being made at once: below the queue of those a server has not accepted yet.
+/// Connections being opened at the same time. Must stay below a server's queue of connections not accepted yet.
 const HALF_OPEN: usize = 512;
-/// No server takes so long to accept all, or to answer all.
+/// The timeout for opening all connections, in nanoseconds.
 const PATIENCE: u64 = 20_000_000_000;
-/// Room for what is received at once, and the longest frame or answer.
+/// The size of the receive buffer in bytes, which also limits the size of a frame or response.
 const BUFFER: usize = 1024 * 1024;
-/// What is due is looked for so often among events.
+/// The number of events handled between two checks for publishes that are due.
 const EVENTS_BETWEEN: usize = 32;
-/// Nearer than this a publish that is due is waited for by looking, because epoll counts in milliseconds.
+/// If the next publish is due within this many nanoseconds, epoll is polled without waiting, because its timeout has a
+/// resolution of milliseconds.
 const NEAR: u64 = 2_000_000;
-/// After so long without a message nothing more comes.
+/// Draining ends after this many nanoseconds without a message.
 const SILENCE: u64 = 1_000_000_000;
-/// The longest readers may take to get what is left.
+/// Draining takes at most this many nanoseconds.
 const DRAIN: u64 = 10_000_000_000;
-/// Between connecting and publishing, so that what connecting left behind is over.
+/// The pause between connecting and publishing, so that work caused by connecting is finished.
 const CALM: Duration = Duration::from_millis(200);
-/// How long memory is given to settle.
+/// How long to wait until the server's memory has settled.
 const SETTLE: Duration = Duration::from_secs(2);
 
 /// All connections to one server.
@@ -40,20 +41,21 @@ pub(crate) struct Load {
     publishers: Vec<Publisher>,
     template: Option<Template>,
     published: Published,
-    /// For what publishers receive.
+    /// The receive buffer of the publishers.
     answers: Vec<u8>,
     /// The number of the next message.
     number: u32,
-    /// When the next publish is due, and the time between two; `None` for publishes that follow answers.
+    /// When the next publish is due and the interval between publishes, in nanoseconds. `None` if publishes follow
+    /// answers.
     paced: Option<(u64, u64)>,
-    /// Publishes a connection may have under way.
+    /// The number of publishes that one connection may have in flight.
     depth: usize,
     publishing: bool,
-    /// Publishers that were answered in this turn.
+    /// The indices of publishers that publish next, one entry per publish.
     free: Vec<usize>,
 }
 
-/// Does all of it with one server.
+/// Runs a whole measurement of one server.
 pub(crate) fn run(peer: &Peer, plan: &Plan) -> Result<Figures> {
     let mut events = Events::with_capacity(4096);
     let before = usage::resident(&peer.pids)?;
@@ -72,7 +74,7 @@ pub(crate) fn run(peer: &Peer, plan: &Plan) -> Result<Figures> {
     Ok(figures)
 }
 
-/// Bytes of the server per connection on which nothing happens.
+/// Measures the server's memory per idle connection, in bytes.
 pub(crate) fn idle(peer: &Peer, count: usize, protocol: Protocol) -> Result<f64> {
     let plan = Plan::new(Some((count, protocol)), Pace::InFlight(0), Duration::ZERO);
     let mut events = Events::with_capacity(4096);
@@ -115,7 +117,7 @@ impl Load {
         })
     }
 
-    /// Connects all readers, so many at once, and then the publishers.
+    /// Connects all readers, at most [`HALF_OPEN`] at the same time, and then the publishers.
     fn open(&mut self, events: &mut Events, peer: &Peer, plan: &Plan) -> Result<()> {
         let until = self.clock.now() + PATIENCE;
         let count = plan.readers.as_ref().map_or(0, |(count, _)| *count);
@@ -126,7 +128,7 @@ impl Load {
             }
             self.turn(events, Duration::from_millis(100))?;
             ensure!(self.closed() == 0, "{} closed the connection of a reader that had just come", peer.name);
-            // They open nearly in order: what is open before the first that is not does not change.
+            // Readers open nearly in order, so it is enough to count the open readers at the front.
             while self.readers.get(open).is_some_and(|reader| reader.state == State::Open) {
                 open += 1;
             }
@@ -157,7 +159,7 @@ impl Load {
         self.readers.iter().filter(|reader| reader.state == State::Closed).count()
     }
 
-    /// Lets publishers begin.
+    /// Starts publishing.
     fn begin(&mut self, pace: Pace) {
         self.publishing = true;
         match pace {
@@ -184,7 +186,7 @@ impl Load {
         }
     }
 
-    /// What counts: figures of it, to which what is known at the end is added.
+    /// Runs the measured period. [`Self::finish`] adds the figures that are known only at the end.
     fn window(&mut self, events: &mut Events, peer: &Peer, plan: &Plan) -> Result<Figures> {
         let own = [std::process::id()];
         let (server_before, own_before, began) = (usage::cpu(&peer.pids)?, usage::cpu(&own)?, self.clock.now());
@@ -199,7 +201,7 @@ impl Load {
         Ok(Figures { seconds, server_cpu, own_cpu, ..Figures::default() })
     }
 
-    /// Reads until all have all, or nothing comes any more.
+    /// Reads until every reader and publisher has everything, or until no more messages arrive.
     fn drain(&mut self, events: &mut Events) -> Result<()> {
         let until = self.clock.now() + DRAIN;
         let (mut seen, mut since) = (self.shared.tally.all, self.clock.now());
@@ -216,7 +218,7 @@ impl Load {
         Ok(())
     }
 
-    /// Messages that readers have still to get.
+    /// The number of messages that readers have not received yet.
     fn behind(&self) -> u64 {
         self.readers.iter().map(|reader| self.shared.tally.ahead(&reader.place)).sum()
     }
@@ -243,7 +245,7 @@ impl Load {
         })
     }
 
-    /// One look at what can be done, after at most this long.
+    /// Runs one turn of the event loop, which waits at most `longest`.
     fn turn(&mut self, events: &mut Events, longest: Duration) -> Result<()> {
         self.publish()?;
         let wait = self.wait(longest);
@@ -278,7 +280,7 @@ impl Load {
         Ok(())
     }
 
-    /// Publishes what is due: by the clock, or because an answer came.
+    /// Publishes what is due, either by the schedule or because an answer arrived.
     fn publish(&mut self) -> Result<()> {
         let Some(template) = &mut self.template else { return Ok(()) };
         if !self.publishing {
@@ -309,7 +311,7 @@ impl Load {
         Ok(())
     }
 
-    /// How long to wait for events: not beyond the next publish that is due.
+    /// How long to wait for events: at most until the next publish is due.
     fn wait(&self, longest: Duration) -> Duration {
         match self.paced {
             Some((due, _)) if self.publishing => {

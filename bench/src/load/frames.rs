@@ -1,28 +1,28 @@
-//! WebSocket frames (RFC 6455) in place: where each begins and ends.
+//! Finds the boundaries of WebSocket frames (RFC 6455) in a buffer, and writes frame heads.
 
 use anyhow::{Result, ensure};
 
-/// Kinds of frames.
+/// The opcode of a text frame.
 pub(crate) const TEXT: u8 = 1;
-/// The other side closes.
+/// The opcode of a close frame.
 pub(crate) const CLOSE: u8 = 8;
-/// To be answered.
+/// The opcode of a ping, which must be answered with a pong.
 pub(crate) const PING: u8 = 9;
-/// The answer.
+/// The opcode of a pong.
 pub(crate) const PONG: u8 = 10;
 
-/// A whole frame of a server.
+/// A complete frame from a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Frame {
-    /// Its kind.
+    /// The opcode.
     pub(crate) opcode: u8,
     /// Where the payload begins.
     pub(crate) start: usize,
-    /// Where it ends, and the frame with it.
+    /// Where the payload and the frame end.
     pub(crate) end: usize,
 }
 
-/// The first frame; `None` while it is not complete.
+/// The first frame in `bytes`, or `None` if it is not complete yet.
 pub(crate) fn first(bytes: &[u8]) -> Result<Option<Frame>> {
     let [kind, length, rest @ ..] = bytes else { return Ok(None) };
     ensure!(kind & 0x70 == 0, "a frame is compressed, which was not asked for");
@@ -42,7 +42,7 @@ pub(crate) fn first(bytes: &[u8]) -> Result<Option<Frame>> {
     Ok((end <= bytes.len()).then_some(Frame { opcode: kind & 0x0f, start, end }))
 }
 
-/// The head of a frame, and with `mask` the key of zeros, under which the payload stays as it is.
+/// Writes the head of a frame. With `mask` it includes a masking key of zeros, which leaves the payload unchanged.
 pub(crate) fn head(opcode: u8, length: usize, mask: bool, to: &mut Vec<u8>) {
     let bit = if mask { 0x80 } else { 0 };
     to.push(0x80 | opcode);

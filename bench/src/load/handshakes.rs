@@ -1,4 +1,4 @@
-//! WebSockets that open and go, as many as there can be.
+//! Measures handshakes per second: opens WebSockets and closes each one as soon as it is open.
 
 use super::{
     Clock, Figures, Protocol,
@@ -11,7 +11,8 @@ use anyhow::{Context, Result, ensure};
 use mio::{Events, Interest, Poll, Token};
 use std::time::Duration;
 
-/// Opens so many at once, each goes when it is open and another comes; `published` counts them.
+/// Keeps `at_once` handshakes in progress and replaces each connection once it is open. The figure `published` is the
+/// number of handshakes.
 pub(crate) fn handshakes(peer: &Peer, protocol: Protocol, at_once: usize, time: Duration) -> Result<Figures> {
     socket::room_for(at_once)?;
     let mut poll = Poll::new().context("epoll is not to be had")?;
@@ -53,7 +54,7 @@ pub(crate) fn handshakes(peer: &Peer, protocol: Protocol, at_once: usize, time: 
     Ok(figures)
 }
 
-/// A connection in the place of one that went; each comes from the next address.
+/// A new connection for this index. Each connection uses the next source address, so that ports do not run out.
 fn fresh(poll: &Poll, peer: &Peer, index: usize, count: usize) -> Result<Reader> {
     let mut stream = socket::connect(peer.address, count)?;
     poll.registry().register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)?;

@@ -1,13 +1,13 @@
-//! Times in buckets, each at most 1.6 % wide: recording is one addition.
+//! A histogram of times. Its buckets are at most 1.6 % wide, and recording a time is one addition.
 
-/// Buckets per doubling.
+/// The number of buckets per doubling of the time.
 const FINE: u32 = 64;
-/// Their logarithm.
+/// The binary logarithm of [`FINE`].
 const BITS: u32 = FINE.ilog2();
-/// Enough for every `u64`.
+/// The number of buckets, which is enough for every `u64`.
 const BUCKETS: usize = ((64 - BITS + 1) * FINE) as usize;
 
-/// How often each time was taken, in nanoseconds.
+/// The number of recorded times in each bucket. Times are in nanoseconds.
 #[derive(Clone, Debug)]
 pub(crate) struct Histogram {
     counts: Vec<u64>,
@@ -21,18 +21,18 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// Counts a time.
+    /// Records a time.
     pub(crate) fn record(&mut self, nanos: u64) {
         self.counts[bucket(nanos)] += 1;
         self.total += 1;
     }
 
-    /// How many were counted.
+    /// The number of recorded times.
     pub(crate) fn total(&self) -> u64 {
         self.total
     }
 
-    /// So many percent took at most this many microseconds.
+    /// The time in microseconds that `percent` percent of the times do not exceed, or zero if the histogram is empty.
     pub(crate) fn percentile(&self, percent: f64) -> f64 {
         let wanted = ((self.total as f64 * percent / 100.0).ceil() as u64).max(1);
         let mut sum = 0;
@@ -46,7 +46,7 @@ impl Histogram {
     }
 }
 
-/// Small times have a bucket each; larger ones share by their first bits.
+/// The bucket of a time. Each small time has its own bucket; larger times share a bucket by their leading bits.
 fn bucket(nanos: u64) -> usize {
     let shift = (63 - (nanos | 1).leading_zeros()).saturating_sub(BITS);
     ((shift * FINE) as u64 + (nanos >> shift)) as usize

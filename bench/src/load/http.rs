@@ -1,4 +1,4 @@
-//! HTTP/1.1 in place: heads, whole answers, and streams in chunks.
+//! Parses HTTP/1.1 in the receive buffer: heads, complete responses and chunked streams.
 
 use anyhow::{Context, Result};
 use std::ops::Range;
@@ -6,26 +6,26 @@ use std::ops::Range;
 /// How a body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// After so many bytes.
+    /// After this many bytes.
     Length(usize),
     /// With an empty chunk.
     Chunked,
-    /// With the connection.
+    /// With the end of the connection.
     Close,
 }
 
-/// The head of an answer.
+/// The head of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
     /// The status.
     pub(crate) status: u16,
     /// Where the body begins.
     pub(crate) end: usize,
-    /// How it ends.
+    /// How the body ends.
     pub(crate) ending: Ending,
 }
 
-/// The head that begins here; `None` while it is not complete.
+/// Parses the head at the beginning of `bytes`. Returns `None` if the head is not complete yet.
 pub(crate) fn head(bytes: &[u8]) -> Result<Option<Head>> {
     let Some(at) = memchr::memmem::find(bytes, b"\r\n\r\n") else { return Ok(None) };
     let text = &bytes[..at];
@@ -44,7 +44,7 @@ pub(crate) fn head(bytes: &[u8]) -> Result<Option<Head>> {
     Ok(Some(Head { status, end: at + 4, ending }))
 }
 
-/// The value of a header.
+/// The value of the header with this name.
 pub(crate) fn header<'a>(head: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let mut rest = head;
     while let Some(at) = memchr::memchr(b'\n', rest) {
@@ -60,20 +60,21 @@ pub(crate) fn header<'a>(head: &'a [u8], name: &str) -> Option<&'a [u8]> {
     None
 }
 
-/// A whole answer.
+/// A complete response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     /// The status.
     pub(crate) status: u16,
-    /// Bytes of the head.
+    /// The length of the head in bytes.
     pub(crate) head: usize,
-    /// Where the body is, without chunks.
+    /// The range of the body after chunk framing was removed.
     pub(crate) body: Range<usize>,
-    /// Where the answer ends.
+    /// Where the response ends.
     pub(crate) end: usize,
 }
 
-/// The answer that begins here; `None` while it is not complete. Chunks are put together in place.
+/// Parses the response at the beginning of `bytes` and removes chunk framing in place. Returns `None` if the response
+/// is not complete yet.
 pub(crate) fn answer(bytes: &mut [u8]) -> Result<Option<Answer>> {
     let Some(head) = head(bytes)? else { return Ok(None) };
     let (body, end) = match head.ending {
@@ -88,7 +89,7 @@ pub(crate) fn answer(bytes: &mut [u8]) -> Result<Option<Answer>> {
     Ok((end <= bytes.len()).then_some(Answer { status: head.status, head: head.end, body, end }))
 }
 
-/// Bytes of a body in chunks, to the end of the empty one; `None` while it is not complete.
+/// The length of a chunked body including the final empty chunk, or `None` if the body is not complete yet.
 fn chunked_length(bytes: &[u8]) -> Result<Option<usize>> {
     let mut at = 0;
     while let Some(line) = bytes.get(at..).and_then(|rest| memchr::memchr(b'\n', rest)) {
@@ -103,22 +104,22 @@ fn chunked_length(bytes: &[u8]) -> Result<Option<usize>> {
     Ok(None)
 }
 
-/// Where a stream in chunks stands.
+/// The state of the decoder of a chunked stream.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) enum Chunks {
-    /// Before a length.
+    /// Before a chunk length.
     #[default]
     Start,
-    /// In the digits of a length.
+    /// In the digits of a chunk length.
     Length(usize),
-    /// In the rest of the line with the length.
+    /// In the rest of the line after the chunk length.
     Line(usize),
-    /// So many bytes of the chunk are still to come.
+    /// In a chunk of which this many bytes are missing.
     Data(usize),
 }
 
 impl Chunks {
-    /// Takes the framing out, in place; says how many bytes are left.
+    /// Removes the chunk framing in place and returns the number of remaining bytes.
     pub(crate) fn decode(&mut self, bytes: &mut [u8]) -> usize {
         let (mut from, mut to) = (0, 0);
         while from < bytes.len() {
@@ -136,7 +137,7 @@ impl Chunks {
         to
     }
 
-    /// A byte of a line with a length. The line break behind a chunk is skipped with the blanks before a length.
+    /// The state after a byte of a length line. The line break after a chunk is skipped like blanks before a length.
     fn after(self, byte: u8) -> Self {
         let digit = char::from(byte).to_digit(16).map(|digit| digit as usize);
         match (self, digit) {

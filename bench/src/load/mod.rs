@@ -1,4 +1,5 @@
-//! The load generator: one thread, one epoll, one buffer. It has to be far cheaper than what it measures.
+//! The load generator: one thread, one epoll and one receive buffer, because it must use far less CPU than the server
+//! it measures.
 
 mod body;
 mod drive;
@@ -27,51 +28,51 @@ use histogram::Histogram;
 use publisher::Template;
 use std::time::{Duration, Instant};
 
-/// How publishes follow each other.
+/// The pace of publishes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Pace {
-    /// Each after the answer to the one before, so many at once.
+    /// Keeps this many publishes in flight: each answer starts the next publish.
     InFlight(usize),
-    /// So many per second, when they are due, whatever the answers do.
+    /// Publishes this many messages per second on a fixed schedule, independent of the answers.
     PerSecond(u32),
 }
 
-/// What publishers use.
+/// The transport that publishers use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Publish {
-    /// `POST`, one request under way per connection.
+    /// `POST` with one request in flight per connection.
     Post,
-    /// Commands over so many WebSockets.
+    /// Commands over this many WebSockets.
     Live(usize),
 }
 
-/// What is to be done with one server.
+/// The plan of a measurement of one server.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
-    /// Readers, and what they speak.
+    /// The number of readers and their protocol.
     pub(crate) readers: Option<(usize, Protocol)>,
-    /// How publishers go about it.
+    /// The transport of the publishers.
     pub(crate) publish: Publish,
-    /// How fast.
+    /// The pace of the publishers.
     pub(crate) pace: Pace,
-    /// Bytes of a body.
+    /// The size of a message body in bytes.
     pub(crate) size: usize,
-    /// Channels that are published to; readers read the first.
+    /// The number of channels published to. With more than one channel, their names get a numeric suffix.
     pub(crate) channels: u32,
-    /// What goes by before it counts.
+    /// The time before the measurement begins.
     pub(crate) warm_up: Duration,
-    /// What counts.
+    /// The measured time.
     pub(crate) window: Duration,
 }
 
 impl Plan {
-    /// Bodies of 128 bytes in one channel.
+    /// A plan with bodies of 128 bytes in one channel, published with `POST`.
     pub(crate) fn new(readers: Option<(usize, Protocol)>, pace: Pace, window: Duration) -> Self {
         let warm_up = Duration::from_millis(500).min(window);
         Self { readers, publish: Publish::Post, pace, size: 128, channels: 1, warm_up, window }
     }
 
-    /// Connections it takes.
+    /// The number of connections the plan needs.
     pub(crate) fn connections(&self) -> usize {
         self.readers.as_ref().map_or(0, |(count, _)| *count) + self.publishers()
     }
@@ -84,7 +85,7 @@ impl Plan {
         }
     }
 
-    /// Publishes one connection may have under way.
+    /// The number of publishes that one connection may have in flight.
     fn depth(&self) -> usize {
         match (self.publish, self.pace) {
             (Publish::Live(sockets), Pace::InFlight(count)) => count.div_ceil(sockets),
@@ -103,40 +104,40 @@ impl Plan {
     }
 }
 
-/// Connections that take turns when publishes have their times: one that waits for an answer holds up no other.
+/// Publisher connections for [`Pace::PerSecond`]: several, so that a slow answer does not delay the next publish.
 const PACED_PUBLISHERS: usize = 16;
 
-/// What came of it.
+/// The figures of a measurement.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Figures {
-    /// Seconds that count.
+    /// The measured time in seconds.
     pub(crate) seconds: f64,
-    /// Messages readers got in that time.
+    /// Messages that readers received in that time.
     pub(crate) deliveries: u64,
     /// Publishes acknowledged in that time.
     pub(crate) published: u64,
-    /// From when a publish was due until a reader had it.
+    /// The time from when a publish was due until a reader had the message.
     pub(crate) latency: Histogram,
-    /// From when a publish was due until it was acknowledged.
+    /// The time from when a publish was due until it was acknowledged.
     pub(crate) acks: Histogram,
-    /// Time of the server on its core, in nanoseconds.
+    /// The CPU time of the server in nanoseconds.
     pub(crate) server_cpu: u64,
-    /// Time of this generator.
+    /// The CPU time of the load generator in nanoseconds.
     pub(crate) own_cpu: u64,
-    /// What went wrong, to the end.
+    /// Lost, repeated and reordered messages until the end of the run.
     pub(crate) faults: Faults,
-    /// Times the server itself told that messages were missed.
+    /// How often the server reported missed messages.
     pub(crate) told: u64,
-    /// Readers whose connection ended.
+    /// Readers whose connection was closed.
     pub(crate) closed: usize,
     /// Publishes that were refused.
     pub(crate) refused: u64,
-    /// Memory of the server before readers came, with them, and at the end; in bytes.
+    /// The memory of the server in bytes: before readers connect, with all readers connected, and at the end.
     pub(crate) memory: [u64; 3],
 }
 
 impl Figures {
-    /// Messages readers got per second.
+    /// Messages that readers received per second.
     pub(crate) fn rate(&self) -> f64 {
         self.deliveries as f64 / self.seconds
     }
@@ -146,28 +147,28 @@ impl Figures {
         self.published as f64 / self.seconds
     }
 
-    /// Microseconds of the server's core per delivery.
+    /// The CPU time of the server per delivery, in microseconds.
     pub(crate) fn cpu_per_delivery(&self) -> f64 {
         self.server_cpu as f64 / 1000.0 / self.deliveries.max(1) as f64
     }
 
-    /// How much of its core the generator used: near 1 it is what limits.
+    /// The share of its core that the load generator used. Near 1 the generator is the bottleneck.
     pub(crate) fn own_share(&self) -> f64 {
         self.own_cpu as f64 / 1e9 / self.seconds
     }
 }
 
-/// Nanoseconds since it was made.
+/// A clock that counts the nanoseconds since its creation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock(Instant);
 
 impl Clock {
-    /// Begins now.
+    /// A clock that starts now.
     pub(crate) fn start() -> Self {
         Self(Instant::now())
     }
 
-    /// Now.
+    /// The nanoseconds since the start.
     pub(crate) fn now(self) -> u64 {
         self.0.elapsed().as_nanos() as u64
     }

@@ -1,4 +1,4 @@
-//! Pages: the same request over and over.
+//! Measures pages per second: several connections request the same page repeatedly.
 
 use super::{Clock, Figures, http, socket};
 use crate::{peers::Peer, usage};
@@ -9,17 +9,18 @@ use std::{
     time::Duration,
 };
 
-/// The longest answer.
+/// The size of the read buffer in bytes.
 const BUFFER: usize = 1024 * 1024;
 
-/// A connection, what came of its answer, and when it asked.
+/// A connection with the received part of its response and the time of its request.
 struct Client {
     stream: TcpStream,
     received: Vec<u8>,
     asked: Option<u64>,
 }
 
-/// Asks over so many connections, each after the answer before; `published` counts answers.
+/// Requests `path` over several connections, each request after the previous response. The figure `published` is the
+/// number of responses, and `deliveries` is the size of all bodies in bytes.
 pub(crate) fn pages(peer: &Peer, path: &str, connections: usize, time: Duration) -> Result<Figures> {
     let request =
         format!("GET {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: baro-bench\r\nAccept: text/html\r\n\r\n", peer.address);

@@ -1,14 +1,14 @@
-//! What readers ask for.
+//! The requests that readers send for each protocol.
 
 use super::http::header;
 use crate::peers::Poll;
 use anyhow::{Context, Result, bail};
 use std::{io::Write as _, net::SocketAddr};
 
-/// The key of the RFC: a fixed one is as valid as any.
+/// The sample key of RFC 6455, section 1.3. A server accepts any valid key.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
-/// How readers get messages.
+/// How readers receive messages.
 #[derive(Clone, Debug)]
 pub(crate) enum Protocol {
     /// WebSocket.
@@ -21,45 +21,45 @@ pub(crate) enum Protocol {
     Poll(Polled),
 }
 
-/// A path at a server.
+/// A path on a server.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
-    /// The server.
+    /// The address of the server.
     pub(crate) address: SocketAddr,
-    /// Path and query.
+    /// The path and the query.
     pub(crate) path: String,
 }
 
-/// A long poll at a server.
+/// A long poll on a server.
 #[derive(Clone, Debug)]
 pub(crate) struct Polled {
-    /// The server.
+    /// The address of the server.
     pub(crate) address: SocketAddr,
-    /// How it goes on.
+    /// How the next request is made.
     pub(crate) poll: Poll,
 }
 
-/// What follows an answer.
+/// What follows a response to a long poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// The next question.
+    /// The reader sends the next request.
     Ask,
-    /// Nothing.
+    /// The server closes the connection.
     Ended,
 }
 
 impl Protocol {
-    /// Whether it is a long poll.
+    /// Whether readers use long polls.
     pub(crate) fn is_poll(&self) -> bool {
         matches!(self, Self::Poll(_))
     }
 
-    /// Whether the first question is already one that waits for a message.
+    /// Whether the first request already waits for a message.
     pub(crate) fn waits_at_once(&self) -> bool {
         matches!(self, Self::Poll(Polled { poll: Poll::Nchan(_), .. }))
     }
 
-    /// The status of the first answer.
+    /// The expected status of the first response.
     pub(crate) fn status(&self) -> u16 {
         match self {
             Self::WebSocket(_) | Self::SocketIo(_) => 101,
@@ -67,7 +67,7 @@ impl Protocol {
         }
     }
 
-    /// The first request.
+    /// Writes the first request to `out`.
     pub(crate) fn first(&self, out: &mut Vec<u8>) {
         out.clear();
         match self {
@@ -91,7 +91,7 @@ impl Protocol {
         }
     }
 
-    /// The request after an answer to a long poll.
+    /// Writes the request that follows a response to a long poll to `out`.
     pub(crate) fn next(&self, status: u16, head: &[u8], body: &[u8], out: &mut Vec<u8>) -> Result<Outcome> {
         let Self::Poll(Polled { address, poll }) = self else { bail!("only a long poll asks again") };
         out.clear();
@@ -126,12 +126,12 @@ impl Protocol {
     }
 }
 
-/// Adds text.
+/// Appends formatted text.
 fn push(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     out.write_fmt(text).expect("a Vec takes everything");
 }
 
-/// The cursor of a JSON answer: behind the messages.
+/// The cursor of a JSON response. The last match is used, because the cursor follows the messages.
 fn cursor(body: &[u8]) -> Option<&[u8]> {
     const KEY: &[u8] = br#""cursor":""#;
     let at = memchr::memmem::rfind(body, KEY)? + KEY.len();

@@ -1,4 +1,4 @@
-//! One publisher: a kept connection with so many publishes under way.
+//! A publisher: a keep-alive connection with publishes in flight.
 
 use super::{
     body,
@@ -15,23 +15,23 @@ use std::{
     net::SocketAddr,
 };
 
-/// Digits that name one of many channels.
+/// Digits in a channel name that select one of many channels.
 const CHANNEL_DIGITS: usize = 6;
 
-/// What a publish looks like: only digits change.
+/// The bytes of a publish. Only the digits of the channel, the number and the stamp change.
 pub(crate) struct Template {
     bytes: Vec<u8>,
-    /// Where the digits of the channel are, and how many channels there are.
+    /// Where the digits of the channel begin, and the number of channels. `None` if there is only one channel.
     channel: Option<(usize, u32)>,
-    /// Bytes of the body, which stands before what is `behind`.
+    /// The size of the body in bytes. The body is followed by `behind` more bytes.
     size: usize,
     behind: usize,
-    /// Over WebSocket an upgrade comes first.
+    /// The upgrade request that precedes publishes over WebSocket.
     upgrade: Option<Vec<u8>>,
 }
 
 impl Template {
-    /// `POST` of a body. With many channels, the number of one is added to the path.
+    /// A `POST` of a body. With several channels, the path ends with the number of the channel.
     pub(crate) fn post(address: SocketAddr, post: &Post, size: usize, channels: u32) -> Self {
         let Post { path, around: (before, behind) } = post;
         let kind = if before.is_empty() { "text/plain" } else { "application/json" };
@@ -47,7 +47,7 @@ impl Template {
         Self { bytes, channel, size: body.len(), behind: behind.len(), upgrade: None }
     }
 
-    /// A command of `/live` that publishes to a channel.
+    /// A `publish` command for the WebSocket endpoint `/live`.
     pub(crate) fn live(address: SocketAddr, path: &str, channel: &str, size: usize) -> Self {
         let body = body::blank(size);
         let command = format!(r#"{{"type":"publish","ref":1,"channel":"{channel}","body":""#);
@@ -73,20 +73,20 @@ impl Template {
     }
 }
 
-/// What publishers did.
+/// The results of all publishers.
 #[derive(Debug, Default)]
 pub(crate) struct Published {
-    /// Whether answers count now.
+    /// Whether acknowledgements are being counted.
     pub(crate) counting: bool,
-    /// How long answers that count took since the publish was due.
+    /// The time from when a publish was due until it was acknowledged, for counted acknowledgements.
     pub(crate) acks: Histogram,
     /// Publishes that were refused.
     pub(crate) refused: u64,
-    /// What the first refusal said.
+    /// The text of the first refusal.
     pub(crate) refusal: Option<String>,
 }
 
-/// Where it stands.
+/// The state of a publisher's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Connecting,
@@ -94,39 +94,39 @@ enum State {
     Open,
 }
 
-/// One publisher.
+/// A publisher.
 pub(crate) struct Publisher {
     pub(crate) stream: TcpStream,
     state: State,
     received: Vec<u8>,
     out: Vec<u8>,
-    /// When each publish was due that has no answer; answers come in order.
+    /// The due times of the publishes in flight. Answers arrive in the same order.
     due: VecDeque<u64>,
 }
 
 impl Publisher {
-    /// Over a connection that is being made.
+    /// A publisher whose connection is still being opened.
     pub(crate) fn new(stream: TcpStream) -> Self {
         Self { stream, state: State::Connecting, received: Vec::new(), out: Vec::new(), due: VecDeque::new() }
     }
 
-    /// Whether it can publish.
+    /// Whether the publisher can publish.
     pub(crate) fn is_open(&self) -> bool {
         self.state == State::Open
     }
 
-    /// Publishes that have no answer.
+    /// The number of publishes in flight.
     pub(crate) fn under_way(&self) -> usize {
         self.due.len()
     }
 
-    /// Puts a publish behind what is to be sent; `flush` sends it.
+    /// Queues a publish; [`Self::flush`] sends it.
     pub(crate) fn publish(&mut self, template: &mut Template, number: u32, due: u64) {
         template.write(number, due, &mut self.out);
         self.due.push_back(due);
     }
 
-    /// Sends what it can.
+    /// Sends as many queued bytes as the socket accepts.
     pub(crate) fn flush(&mut self) -> Result<()> {
         if !self.out.is_empty() {
             socket::write(&mut self.stream, &mut self.out).context("a publish cannot be sent")?;
@@ -134,7 +134,7 @@ impl Publisher {
         Ok(())
     }
 
-    /// The kernel says that something can be done.
+    /// Handles a readiness event of epoll.
     pub(crate) fn ready(
         &mut self,
         template: &Template,

@@ -1,4 +1,4 @@
-//! One reader: a connection and where it stands. What it received is parsed in the buffer that all share.
+//! A reader: a connection and its state. Received bytes are parsed in a buffer that all readers share.
 
 use super::{
     frames::{self, CLOSE, PING, PONG},
@@ -16,53 +16,53 @@ use std::{
     time::Duration,
 };
 
-/// What all readers share.
+/// The state shared by all readers.
 pub(crate) struct Shared {
-    /// Where everything is received: what a reader kept, and behind it what comes.
+    /// The receive buffer: first the bytes that a reader kept from earlier reads, then the new bytes.
     pub(crate) buffer: Vec<u8>,
-    /// What they got.
+    /// The tally of received messages.
     pub(crate) tally: Tally,
-    /// What they speak.
+    /// The protocol of the readers.
     pub(crate) protocol: Protocol,
-    /// Bytes of a body.
+    /// The size of a message body in bytes.
     pub(crate) size: usize,
-    /// Requests are put together here.
+    /// A buffer in which requests are composed.
     pub(crate) request: Vec<u8>,
 }
 
-/// Where a connection stands.
+/// The state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// Not connected.
+    /// The connection is being opened.
     Connecting,
-    /// The first answer has not come.
+    /// The first request was sent, and its response has not arrived.
     Asked,
-    /// The upgrade is answered; Socket.IO has a greeting of its own.
+    /// The upgrade succeeded, and the Socket.IO handshake is in progress.
     Greeting,
-    /// Messages come.
+    /// The reader receives messages.
     Open,
-    /// It has ended.
+    /// The connection has ended.
     Closed,
 }
 
-/// One reader.
+/// A reader.
 pub(crate) struct Reader {
     pub(crate) stream: TcpStream,
     pub(crate) state: State,
     pub(crate) place: Place,
-    /// A frame that has not come whole; empty otherwise.
+    /// The bytes of an incomplete frame, line or response, or empty.
     rest: Vec<u8>,
-    /// Where a stream in chunks stands, if it is one.
+    /// The decoder of the stream, if the stream is chunked.
     chunks: Option<Chunks>,
 }
 
 impl Reader {
-    /// Over a connection that is being made.
+    /// A reader whose connection is still being opened.
     pub(crate) fn new(stream: TcpStream) -> Self {
         Self { stream, state: State::Connecting, place: Place::default(), rest: Vec::new(), chunks: None }
     }
 
-    /// The kernel says that something can be done.
+    /// Handles a readiness event of epoll.
     pub(crate) fn ready(&mut self, shared: &mut Shared, ended: bool, now: impl Fn() -> u64) -> Result<()> {
         if self.state == State::Connecting {
             self.connected(shared)?;
@@ -85,7 +85,7 @@ impl Reader {
                 }
             };
             self.received(shared, kept, bytes, now())?;
-            // A short read has emptied the socket: asking again would only cost.
+            // A short read has emptied the socket, so another read would only cost time.
             if bytes < room && !ended {
                 break;
             }
@@ -110,7 +110,7 @@ impl Reader {
         Ok(())
     }
 
-    /// What readers say is short: a socket that does not take it is broken.
+    /// Sends a short request. A socket that does not accept it at once is treated as broken.
     fn send(&mut self, bytes: &mut Vec<u8>) -> Result<()> {
         match socket::write(&mut self.stream, bytes) {
             Ok(true) => Ok(()),
@@ -122,7 +122,7 @@ impl Reader {
         }
     }
 
-    /// So many bytes came behind those that were kept.
+    /// Handles `bytes` new bytes, which follow `kept` bytes of earlier reads.
     fn received(&mut self, shared: &mut Shared, kept: usize, bytes: usize, now: u64) -> Result<()> {
         let mut buffer = std::mem::take(&mut shared.buffer);
         let mut filled = kept + bytes;
@@ -141,7 +141,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Takes what is whole; says how many bytes that was, and how many there were without chunks.
+    /// Parses all complete frames, lines or responses. Returns the number of bytes parsed, and the number of bytes in
+    /// the buffer after chunk framing was removed.
     fn parse(&mut self, shared: &mut Shared, buffer: &mut [u8], filled: usize, now: u64) -> Result<(usize, usize)> {
         let mut filled = filled;
         let mut taken = 0;
@@ -181,7 +182,7 @@ impl Reader {
         Ok(at)
     }
 
-    /// The payload of a frame, a `data:` line, the body of an answer.
+    /// Counts the messages in the payload of a frame, in a `data:` line or in the body of a response.
     fn payload(&mut self, shared: &mut Shared, payload: &[u8], now: u64) {
         let Shared { tally, size, .. } = shared;
         let any = body::each(payload, *size, |found| tally.seen(&mut self.place, found, now));
@@ -197,7 +198,7 @@ impl Reader {
         self.send(&mut out)
     }
 
-    /// A packet of Engine.IO, and in it one of Socket.IO.
+    /// Handles an Engine.IO packet, which may contain a Socket.IO packet.
     fn packet(&mut self, shared: &mut Shared, packet: &[u8], now: u64) -> Result<()> {
         let answer: &[u8] = match packet {
             [b'0', ..] => b"40",
@@ -217,7 +218,7 @@ impl Reader {
         self.send(&mut out)
     }
 
-    /// Lines of an event stream: those with data count.
+    /// Counts the messages in the `data:` lines of an event stream. Returns the number of bytes parsed.
     fn events(&mut self, shared: &mut Shared, bytes: &[u8], now: u64) -> usize {
         let mut at = 0;
         while let Some(length) = memchr::memchr(b'\n', &bytes[at..]) {
@@ -231,12 +232,13 @@ impl Reader {
         at
     }
 
-    /// Answers of a long poll: after each comes the next question.
+    /// Counts the messages in responses to long polls, and sends the next request after each response. Returns the
+    /// number of bytes parsed.
     fn answers(&mut self, shared: &mut Shared, bytes: &mut [u8], now: u64) -> Result<usize> {
         let mut at = 0;
         while let Some(answer) = http::answer(&mut bytes[at..])? {
             let (head, body) = (&bytes[at..at + answer.head], &bytes[at + answer.body.start..at + answer.body.end]);
-            // The first answer only tells where reading begins.
+            // The first response only contains the cursor at which reading begins.
             if self.state == State::Open {
                 self.payload(shared, body, now);
             }
@@ -257,8 +259,8 @@ impl Reader {
         Ok(at)
     }
 
-    /// Ends it without a word, by a reset: its port is free again at once. Tens of thousands of ports that wait out their
-    /// time would make finding a free one what is measured.
+    /// Resets the connection, so that its port is free again at once. Otherwise tens of thousands of ports in TIME_WAIT
+    /// would make the search for a free port dominate the measurement.
     pub(crate) fn leave(&mut self) -> Result<()> {
         SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))?;
         self.state = State::Closed;

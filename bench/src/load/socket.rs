@@ -1,4 +1,4 @@
-//! Sockets that do not wait: connecting from many addresses, and room for many of them.
+//! Non-blocking sockets: connecting from several source addresses, and raising the limit of open files.
 
 use anyhow::{Context, Result, ensure};
 use mio::net::TcpStream;
@@ -9,14 +9,14 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
 };
 
-/// Addresses the connections come from: each has ports of its own, so that they do not run out.
+/// The number of source addresses. Each address has its own ports, so that ports do not run out.
 const SOURCES: usize = 9;
-/// Connections the kernel holds until a server of ours accepts them: more than ever come at once.
+/// The backlog of the reference servers: more than the connections that are opened at the same time.
 const WAITING: i32 = 4096;
-/// Files open beside the connections, generously.
+/// A generous allowance for open files that are not connections.
 const OTHER_FILES: u64 = 200;
 
-/// Listens where a port is free, with room for [`WAITING`] who come at once.
+/// Listens on a free port with a backlog of [`WAITING`] connections.
 pub(crate) fn listen() -> Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).context("a socket cannot be made")?;
     socket.bind(&SockAddr::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))).context("no port is free")?;
@@ -25,7 +25,7 @@ pub(crate) fn listen() -> Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
-/// Begins to connect; the `index` chooses the address to come from.
+/// Starts to connect. `index` selects the source address.
 pub(crate) fn connect(address: SocketAddr, index: usize) -> Result<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).context("a socket cannot be made")?;
     socket.set_nonblocking(true)?;
@@ -34,20 +34,23 @@ pub(crate) fn connect(address: SocketAddr, index: usize) -> Result<TcpStream> {
     socket.bind(&SockAddr::from(SocketAddr::from((source, 0)))).context("no port is free to connect from")?;
     match socket.connect(&SockAddr::from(address)) {
         Ok(()) => {}
-        // EINPROGRESS: it says later how it went.
+        // EINPROGRESS: the result is known when the socket becomes writable.
         Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {}
         Err(error) => return Err(error).with_context(|| format!("{address} cannot be reached")),
     }
     Ok(TcpStream::from_std(socket.into()))
 }
 
-/// Connections the system lets this process have, and a server it starts.
+/// The number of connections that the system's limit of open files allows.
 pub(crate) fn most() -> usize {
     let allowed = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
     usize::try_from(allowed.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX)
 }
 
-/// Lets this process, and servers it starts, have so many connections; says what to do if the system forbids it.
+/// Raises the limit of open files for this process and the servers it starts, if `connections` need it.
+///
+/// # Errors
+/// Returns an error that says what to do if the system does not allow this many open files.
 pub(crate) fn room_for(connections: usize) -> Result<()> {
     let needed = connections as u64 + OTHER_FILES;
     let limit = getrlimit(Resource::Nofile);
@@ -62,7 +65,7 @@ pub(crate) fn room_for(connections: usize) -> Result<()> {
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).context("the limit of open files stays")
 }
 
-/// Writes what fits and keeps the rest; says whether all is out.
+/// Writes as many bytes as the socket accepts and keeps the rest in `out`. Returns whether `out` is empty.
 pub(crate) fn write(stream: &mut TcpStream, out: &mut Vec<u8>) -> io::Result<bool> {
     let mut sent = 0;
     while sent < out.len() {

@@ -1,53 +1,54 @@
-//! What readers got: counted, checked for order, and how long it took.
+//! Counts the messages that readers receive, checks their order and records their latency.
 
 use super::{body::Found, histogram::Histogram};
 
-/// No position.
+/// Marks a message number that has no position yet.
 const NONE: u32 = u32::MAX;
 
-/// How far one reader is.
+/// The position of one reader.
 #[derive(Debug, Default)]
 pub(crate) struct Place {
-    /// The position it sees next.
+    /// The position that the reader must see next.
     next: u32,
-    /// Positions it was sent past; empty while all is well.
+    /// The positions that were skipped; empty if no message is missing.
     gaps: Vec<u32>,
 }
 
-/// What went wrong, over all readers.
+/// The numbers of faulty deliveries, summed over all readers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Faults {
-    /// Messages that did not come.
+    /// Messages that did not arrive.
     pub(crate) lost: u64,
-    /// Messages that came again.
+    /// Messages that arrived again.
     pub(crate) doubled: u64,
-    /// Messages that came after later ones.
+    /// Messages that arrived after later messages.
     pub(crate) disordered: u64,
 }
 
-/// The order of messages is that in which the first reader saw each; all others have to see the same.
+/// The deliveries of all readers. The first reader that sees a message defines its position, and every other reader
+/// must see the same order.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    /// How many positions there are.
+    /// The number of positions.
     length: u32,
-    /// The position of each number.
+    /// The position of each message number.
     positions: Vec<u32>,
-    /// Whether time and number of deliveries count now.
+    /// Whether deliveries and their latency are being counted.
     pub(crate) counting: bool,
-    /// Deliveries that count.
+    /// Counted deliveries.
     pub(crate) deliveries: u64,
     /// All deliveries.
     pub(crate) all: u64,
-    /// How long after they were due messages came.
+    /// The time from when a message was due until a reader had it.
     pub(crate) latency: Histogram,
-    /// What went wrong.
+    /// The faulty deliveries.
     pub(crate) faults: Faults,
-    /// Times a server said itself that messages were missed.
+    /// How often a server reported missed messages.
     pub(crate) told: u64,
 }
 
 impl Tally {
-    /// A reader got a message.
+    /// Records that a reader received a message.
     pub(crate) fn seen(&mut self, place: &mut Place, found: Found, now: u64) {
         self.all += 1;
         if self.counting {
@@ -64,7 +65,7 @@ impl Tally {
         }
     }
 
-    /// The position of a message; one that nobody saw before is the last.
+    /// The position of a message. A message that no reader has seen before gets the next position.
     fn position(&mut self, number: u32) -> u32 {
         let index = number as usize;
         if index >= self.positions.len() {
@@ -92,7 +93,7 @@ impl Tally {
         }
     }
 
-    /// How many messages a reader has still to get.
+    /// The number of messages that a reader has not received yet.
     pub(crate) fn ahead(&self, place: &Place) -> u64 {
         u64::from(self.length - place.next.min(self.length))
     }

@@ -1,6 +1,7 @@
-//! Centrifugo without a broker.
+//! Starts Centrifugo without a broker.
 //!
-//! Readers connect to its one-way endpoints with the channel in the query. Their first frame is the answer to that.
+//! Readers connect to its unidirectional WebSocket endpoint with the channel in the query. The first frame they receive
+//! is the reply to this connect request.
 
 use super::{Kind, Peer, Post, Routes, Setup, Skipped, Started, pinned, process};
 use anyhow::{Context, Result};
@@ -8,10 +9,10 @@ use std::{fs, net::SocketAddr, process::Stdio};
 
 const INSTALL: &str =
     "install with: go install github.com/centrifugal/centrifugo/v6@latest, and name it with CENTRIFUGO";
-/// `{"subs":{"bench":{}}}`: what a reader wants.
+/// The connect request of a reader, URL-encoded: `{"subs":{"bench":{}}}`.
 const CONNECT: &str = "cf_connect=%7B%22subs%22%3A%7B%22bench%22%3A%7B%7D%7D%7D";
 
-/// Starts it, open to everybody on loopback.
+/// Starts Centrifugo on loopback without authentication.
 pub(crate) async fn start(setup: &Setup) -> Result<Result<Peer, Skipped>> {
     let Some(program) = process::find("centrifugo", "CENTRIFUGO") else {
         return Ok(Err(Skipped(format!("there is no centrifugo; {INSTALL}"))));
@@ -30,7 +31,7 @@ pub(crate) async fn start(setup: &Setup) -> Result<Result<Peer, Skipped>> {
     Ok(Ok(Peer { name, address, pids, routes: routes(), children: vec![started], _folder: Some(folder) }))
 }
 
-/// It takes no bare bodies.
+/// The paths. Centrifugo does not accept bare bodies, so a publish is a JSON object.
 fn routes() -> Routes {
     Routes {
         websocket_json: Some(format!("/connection/uni_websocket?{CONNECT}")),
@@ -39,7 +40,8 @@ fn routes() -> Routes {
     }
 }
 
-/// Its pings are empty frames, which nobody here expects: they are put off until nobody is there any more.
+/// The configuration. Pings are empty frames that the load generator does not expect, so their interval is longer than
+/// any measurement.
 fn configuration(address: SocketAddr) -> String {
     let (ip, port) = (address.ip(), address.port());
     format!(

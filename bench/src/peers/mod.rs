@@ -1,4 +1,4 @@
-//! The servers that are compared: each is started here, on a free port of loopback, and ended by who started it.
+//! The servers that are compared. Each is started on a free loopback port and stopped by the code that started it.
 
 mod centrifugo;
 pub(crate) mod nats;
@@ -16,20 +16,20 @@ use tokio::process::Child;
 
 pub(crate) use spawn::{Started, pinned, start_listening};
 
-/// Where a server takes what a row needs; `None` where it cannot do it. Paths with their query.
+/// The paths of a server, with their queries. `None` means that the server does not support the protocol.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Routes {
-    /// WebSocket whose frames are the bodies alone.
+    /// WebSocket whose frames contain only the bodies.
     pub(crate) websocket: Option<String>,
-    /// WebSocket whose frames are JSON with the body in them.
+    /// WebSocket whose frames are JSON that contains the body.
     pub(crate) websocket_json: Option<String>,
-    /// Server-Sent Events whose data are the bodies alone.
+    /// Server-Sent Events whose data contains only the bodies.
     pub(crate) sse: Option<String>,
     /// Long poll.
     pub(crate) poll: Option<Poll>,
-    /// Socket.IO over WebSocket alone.
+    /// Socket.IO with only its WebSocket transport.
     pub(crate) socketio: Option<String>,
-    /// `POST` of a body.
+    /// Publishing with `POST`.
     pub(crate) publish: Option<Post>,
     /// Baro's commands over WebSocket.
     pub(crate) live: Option<String>,
@@ -38,53 +38,54 @@ pub(crate) struct Routes {
 /// How a body is published.
 #[derive(Clone, Debug)]
 pub(crate) struct Post {
-    /// Where to.
+    /// The path to post to.
     pub(crate) path: String,
-    /// What stands around the body; nothing where it is sent bare.
+    /// The text before and after the body; both are empty if the body is sent bare.
     pub(crate) around: (&'static str, &'static str),
 }
 
 impl Post {
-    /// A bare body.
+    /// Posts only the body.
     pub(crate) fn bare(path: &str) -> Self {
         Self { path: path.to_owned(), around: ("", "") }
     }
 }
 
-/// How a long poll goes on after an answer.
+/// How a long poll continues after a response.
 #[derive(Clone, Debug)]
 pub(crate) enum Poll {
-    /// `GET path` answers at once and tells the cursor; then `GET path?after=CURSOR&wait=30` (`&` if the path has a
-    /// query). The next cursor is the header `x-cursor`, else `"cursor"` of the JSON answer.
+    /// `GET path` responds at once with the cursor. The next request is `GET path?after=CURSOR&wait=30` (`&` if the
+    /// path has a query). The cursor is in the header `x-cursor`, or otherwise in `"cursor"` of the JSON response.
     Cursor(String),
-    /// `GET path` waits; then the same with `If-Modified-Since` and `If-None-Match` of the answer before.
+    /// `GET path` waits for a message. The next request repeats it with `If-Modified-Since` and `If-None-Match` from
+    /// the previous response.
     Nchan(String),
 }
 
-/// A server that runs. Fields are dropped in this order: the folder goes after the children.
+/// A running server. Fields are dropped in order: the children must end before the folder is deleted.
 pub(crate) struct Peer {
-    /// As tables say it.
+    /// The name in tables.
     pub(crate) name: &'static str,
-    /// Where it listens.
+    /// The address the server listens on.
     pub(crate) address: SocketAddr,
-    /// All its processes: their times and memory are added up.
+    /// All processes of the server. Their CPU time and memory are summed.
     pub(crate) pids: Vec<u32>,
-    /// What it serves.
+    /// The paths the server offers.
     pub(crate) routes: Routes,
-    /// Ended when dropped.
+    /// The started processes, which are killed when dropped.
     pub(crate) children: Vec<Started>,
-    /// Its data; deleted when dropped.
+    /// The folder for data, which is deleted when dropped.
     pub(crate) _folder: Option<TempDir>,
 }
 
 impl Peer {
-    /// All but what is ended when dropped: for the thread that loads it.
+    /// A copy for the thread that loads the server. The copy does not own the processes and the folder.
     pub(crate) fn view(&self) -> Self {
         let (pids, routes) = (self.pids.clone(), self.routes.clone());
         Self { name: self.name, address: self.address, pids, routes, children: Vec::new(), _folder: None }
     }
 
-    /// Kills what was started here and nothing else, and waits until it is gone.
+    /// Kills the processes that were started for this server and waits until they have ended.
     pub(crate) async fn stop(mut self) -> Result<()> {
         for started in &mut self.children {
             let child: &mut Child = &mut started.child;
@@ -94,7 +95,7 @@ impl Peer {
     }
 }
 
-/// Which server.
+/// A server that can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Kind {
     /// Baro that keeps messages in memory.
@@ -121,7 +122,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// As it is named on the command line and in tables.
+    /// The name on the command line and in tables.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Baro => "baro",
@@ -138,18 +139,18 @@ impl Kind {
     }
 }
 
-/// How servers are started.
+/// The settings for starting servers.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
-    /// Baro's program.
+    /// The path of Baro's program.
     pub(crate) baro: PathBuf,
-    /// Where folders for data are made.
+    /// The folder in which data folders are created.
     pub(crate) dir: PathBuf,
-    /// The core the server has for itself, if there are two or more.
+    /// The core reserved for the server, if the machine has at least two.
     pub(crate) core: Option<usize>,
 }
 
-/// Why a server is left out: it is not on this machine.
+/// The reason why a server is left out, for example because it is not installed.
 #[derive(Debug)]
 pub(crate) struct Skipped(pub(crate) String);
 

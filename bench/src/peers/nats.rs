@@ -1,6 +1,7 @@
-//! NATS JetStream, for one figure: publishes per second that are on the disk when they are acknowledged.
+//! Measures durable publishes per second of NATS JetStream, which syncs each publish before it acknowledges it.
 //!
-//! Its protocol is spoken by hand: one connection with so many publishes under way, as its own clients do it.
+//! The NATS protocol is implemented here without a library. As with the official clients, one connection has many
+//! publishes in flight.
 
 use super::{Setup, Skipped, pinned, process};
 use crate::report::Sorted;
@@ -21,33 +22,34 @@ use tokio::{
     time::timeout,
 };
 
-/// How to get one that can do it: Debian's cannot.
+/// How to install a version that can sync before it acknowledges; Debian's version cannot.
 const INSTALL: &str =
     "install with: go install github.com/nats-io/nats-server/v2@v2.12.4, and name it with NATS_SERVER";
-/// The stream, and the only subject in it.
+/// The name of the stream and of its only subject.
 const STREAM: &str = "bench";
-/// Answers come to `INBOX.<slot>`.
+/// The prefix of the subjects for answers: `INBOX.<slot>`.
 const INBOX: &str = "_INBOX.bench";
-/// What each publish carries: as much as a publish to Baro in this benchmark.
+/// The size of a body in bytes: the default size of a publish to Baro in this benchmark.
 const BODY_BYTES: usize = 128;
-/// Publishes before this are not counted: the stream's file grows for the first time.
+/// Publishes in this first part are not counted: the stream's file grows for the first time.
 const WARM_UP: Duration = Duration::from_millis(500);
-/// The server syncs all the time: no answer for so long means that it is stuck.
+/// The server acknowledges publishes continuously, so no answer for this long means that it is stuck.
 const SILENCE: Duration = Duration::from_secs(30);
-/// Room made for one read.
+/// Buffer space reserved for one read.
 const READ_BYTES: usize = 64 * 1024;
 
-/// What publishing durably did.
+/// The results of durable publishing.
 pub(crate) struct Durable {
     /// Acknowledged publishes per second.
     pub(crate) per_second: f64,
-    /// Half of them took at most this.
+    /// The median duration of a publish.
     pub(crate) p50: Duration,
-    /// All but one in a hundred took at most this.
+    /// The 99th percentile of the duration of a publish.
     pub(crate) p99: Duration,
 }
 
-/// Publishes for so long with so many publishes under way; each is synced before it is acknowledged.
+/// Publishes for `seconds` with `in_flight` publishes in flight. The server syncs each publish before it acknowledges
+/// it.
 pub(crate) async fn durable(setup: &Setup, in_flight: usize, seconds: f64) -> Result<Result<Durable, Skipped>> {
     ensure!(in_flight > 0, "nothing is published with nothing under way");
     let server = match Server::start(setup).await? {
@@ -63,7 +65,7 @@ pub(crate) async fn durable(setup: &Setup, in_flight: usize, seconds: f64) -> Re
     Ok(Ok(Durable { per_second, p50: took.percentile(50), p99: took.percentile(99) }))
 }
 
-/// A NATS server with one folder. The folder goes after the child.
+/// A running NATS server. Fields are dropped in order: the child must end before its folder is deleted.
 struct Server {
     child: Child,
     address: SocketAddr,
@@ -100,7 +102,7 @@ fn configuration(folder: &Path, address: SocketAddr) -> String {
     format!("listen: \"{address}\"\njetstream {{ store_dir: {store:?}, sync_interval: always }}\n")
 }
 
-/// Why this server does not accept the configuration; `None` if it does.
+/// The reason why this server rejects the configuration, or `None` if the server accepts it.
 async fn refuses(program: &Path, config: &Path) -> Result<Option<String>> {
     let output = Command::new(program)
         .arg("-t")
@@ -111,7 +113,7 @@ async fn refuses(program: &Path, config: &Path) -> Result<Option<String>> {
         .await
         .context("nats-server cannot be started")?;
     let said = String::from_utf8_lossy(&output.stderr);
-    // The file's name says nothing to anybody.
+    // Drop the path of the temporary file, which does not help the reader of the report.
     let reason = said.lines().next().unwrap_or_default().rsplit(": ").next().unwrap_or_default().to_owned();
     Ok((!output.status.success()).then_some(reason))
 }
@@ -120,15 +122,15 @@ async fn refuses(program: &Path, config: &Path) -> Result<Option<String>> {
 struct Client {
     stream: TcpStream,
     received: Vec<u8>,
-    /// Bytes of `received` that were handed out.
+    /// The number of bytes at the start of `received` that were already parsed.
     taken: usize,
-    /// What goes out with the next write.
+    /// Bytes for the next write.
     out: String,
 }
 
-/// What the server says, as far as it matters here.
+/// A protocol message from the server.
 enum Said {
-    /// An answer to the publish in this slot, and whether it was stored.
+    /// The answer to the publish in this slot, and whether the message was stored.
     Answer {
         slot: usize,
         fine: bool,
@@ -147,7 +149,7 @@ impl Client {
         Ok(this)
     }
 
-    /// Makes the stream on the disk. Its answer comes to slot 0.
+    /// Creates the stream with file storage. The answer arrives in slot 0.
     async fn create_stream(&mut self) -> Result<()> {
         let wish = format!(
             "{{\"name\":\"{STREAM}\",\"subjects\":[\"{STREAM}\"],\"storage\":\"file\",\"retention\":\"limits\",\
@@ -159,7 +161,7 @@ impl Client {
         self.answer().await.map(drop)
     }
 
-    /// How long each publish took that was acknowledged in time.
+    /// Publishes for `time` after the warm-up. Returns the duration of each publish that was acknowledged in this time.
     async fn publish(&mut self, in_flight: usize, time: Duration) -> Result<Vec<Duration>> {
         let body = "x".repeat(BODY_BYTES);
         let from = Instant::now() + WARM_UP;
@@ -189,7 +191,7 @@ impl Client {
         write!(self.out, "PUB {STREAM} {INBOX}.{slot} {BODY_BYTES}\r\n{body}\r\n").context("memory is full")
     }
 
-    /// The slot of the next answer. What is to be sent goes out whenever there is nothing left to take in.
+    /// Waits for the next answer and returns its slot. Queued bytes are sent when all received bytes are parsed.
     async fn answer(&mut self) -> Result<usize> {
         loop {
             match read(&self.received[self.taken..])? {
@@ -207,7 +209,7 @@ impl Client {
         }
     }
 
-    /// The last bytes that were taken, to show them.
+    /// The last `length` parsed bytes as text, for an error message.
     fn last(&self, length: usize) -> String {
         String::from_utf8_lossy(&self.received[self.taken - length..self.taken]).into_owned()
     }
@@ -229,7 +231,7 @@ impl Client {
     }
 }
 
-/// Reads one thing that the server says, and its length in bytes; `None` while it is not complete.
+/// Parses one protocol message. Returns the message and its length in bytes, or `None` if it is not complete yet.
 fn read(bytes: &[u8]) -> Result<Option<(Said, usize)>> {
     let Some(end) = bytes.windows(2).position(|pair| pair == b"\r\n") else { return Ok(None) };
     let line = std::str::from_utf8(&bytes[..end]).context("NATS sent what is not UTF-8")?;
@@ -238,7 +240,7 @@ fn read(bytes: &[u8]) -> Result<Option<(Said, usize)>> {
         let said = if line == "PING" { Said::Ping } else { Said::Other };
         return Ok(Some((said, end + 2)));
     };
-    // `MSG <subject> <subscription> <bytes>`, then the payload and an end of line.
+    // `MSG <subject> <subscription> <bytes>`, then the payload and a line break.
     let mut words = head.split(' ');
     let slot = words.next().and_then(|subject| subject.rsplit('.').next()?.parse().ok());
     let length: Option<usize> = words.next_back().and_then(|length| length.parse().ok());

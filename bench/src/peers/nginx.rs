@@ -1,4 +1,4 @@
-//! nginx with its module Nchan: one worker, one channel, nothing but memory behind it.
+//! Starts nginx with the module Nchan: one worker, one channel, and storage in memory only.
 
 use super::{Kind, Peer, Poll, Post, Routes, Setup, Skipped, Started, pinned, process};
 use anyhow::{Context, Result, bail};
@@ -12,16 +12,16 @@ use std::{
 use tokio::{process::Command, time::sleep};
 
 const INSTALL: &str = "install with: apt-get install nginx libnginx-mod-nchan";
-/// Where distributions put the module.
+/// Where distributions install the module.
 const MODULES: [&str; 3] = ["/usr/lib/nginx/modules", "/usr/lib64/nginx/modules", "/usr/share/nginx/modules"];
 const MODULE: &str = "ngx_nchan_module.so";
-/// The worker starts well within this, and so often we look.
+/// The timeout for the start of the worker, and the interval between two checks for it.
 const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(20);
-/// Waits for the first process to end, then ends the second.
+/// A shell script that waits until process `$1` has ended and then kills process `$2`.
 const FOLLOW: &str = "tail -s 0.2 --pid=\"$1\" -f /dev/null; kill -KILL \"$2\" 2>/dev/null";
 
-/// Starts nginx with a configuration of its own.
+/// Starts nginx with a configuration made for this benchmark.
 pub(crate) async fn start(setup: &Setup) -> Result<Result<Peer, Skipped>> {
     let Some(nginx) = process::find("nginx", "NGINX") else {
         return Ok(Err(Skipped(format!("there is no nginx; {INSTALL}"))));
@@ -60,9 +60,10 @@ fn routes() -> Routes {
     }
 }
 
-/// One worker, as every server here has one core, and more messages kept than a reader ever lags behind.
+/// The configuration. There is one worker, because every server here has one core. nginx keeps more messages than a
+/// reader lags behind.
 ///
-/// Bodies stay in memory: the worker may run as somebody who cannot write into the folder.
+/// Bodies stay in memory, because the worker may run as a user who cannot write into the folder.
 fn configuration(folder: &Path, module: &Path, address: SocketAddr) -> String {
     let (folder, module) = (folder.display(), module.display());
     format!(
@@ -102,7 +103,7 @@ http {{
     )
 }
 
-/// Why nginx does not accept the configuration; `None` if it does.
+/// The reason why nginx rejects the configuration, or `None` if nginx accepts it.
 async fn refuses(nginx: &Path, config: &Path) -> Result<Option<String>> {
     let output = Command::new(nginx)
         .args(["-t", "-q", "-e", "stderr", "-c"])
@@ -116,7 +117,7 @@ async fn refuses(nginx: &Path, config: &Path) -> Result<Option<String>> {
     Ok((!output.status.success()).then_some(reason))
 }
 
-/// The process that does the work: the only child of the one that was started.
+/// The worker process: the only child of the process that was started.
 async fn worker(master: u32) -> Result<u32> {
     let until = Instant::now() + PATIENCE;
     loop {
@@ -131,7 +132,8 @@ async fn worker(master: u32) -> Result<u32> {
     }
 }
 
-/// A worker lives on when its master is killed. This ends it then, however this program ends.
+/// Starts a process that kills the worker after its master has ended. The worker survives a killed master, and this
+/// program may be killed itself.
 fn follow(master: u32, worker: u32) -> Result<()> {
     let (master, worker) = (master.to_string(), worker.to_string());
     Command::new("sh")

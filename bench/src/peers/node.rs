@@ -1,13 +1,13 @@
-//! The servers in Node: `ws` with Server-Sent Events beside it, and Socket.IO.
+//! Starts the Node servers: `ws` with Server-Sent Events, and Socket.IO.
 
 use super::{Kind, Peer, Post, Routes, Setup, Skipped, pinned, process, start_listening};
 use anyhow::Result;
 use std::path::Path;
 
-/// Where the servers and their packages are.
+/// The folder of the servers and their packages.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers");
 
-/// Node with the package `ws`.
+/// Starts the server that uses the package `ws`.
 pub(crate) async fn ws(setup: &Setup) -> Result<Result<Peer, Skipped>> {
     let routes = Routes {
         websocket: Some("/ws".to_owned()),
@@ -18,7 +18,7 @@ pub(crate) async fn ws(setup: &Setup) -> Result<Result<Peer, Skipped>> {
     start(setup, Kind::Ws, ("ws.mjs", "ws"), routes).await
 }
 
-/// Node with Socket.IO, by its WebSocket transport alone.
+/// Starts the Socket.IO server. Readers use only its WebSocket transport.
 pub(crate) async fn socketio(setup: &Setup) -> Result<Result<Peer, Skipped>> {
     let routes = Routes {
         socketio: Some("/socket.io/?EIO=4&transport=websocket".to_owned()),

@@ -1,10 +1,10 @@
-//! The servers that are built here: Baro, the floor, plain axum.
+//! Starts the servers built from this repository: Baro, the floor and plain axum.
 
 use super::{Kind, Peer, Poll, Post, Routes, Setup, Skipped, pinned, process, start_listening};
 use anyhow::{Context, Result};
 use tokio::process::Command;
 
-/// Starts one of them.
+/// Starts a server built from this repository.
 pub(crate) async fn start_own(kind: Kind, setup: &Setup) -> Result<Result<Peer, Skipped>> {
     match kind {
         Kind::Baro | Kind::BaroDurable => start_baro(kind, setup).await,
@@ -37,7 +37,7 @@ fn baro_routes() -> Routes {
     }
 }
 
-/// This program again, as a server.
+/// Starts this program again as a server.
 async fn start_self(kind: Kind, setup: &Setup, args: &[&str], routes: Routes) -> Result<Result<Peer, Skipped>> {
     let program = std::env::current_exe().context("this program cannot be found")?;
     let mut command = pinned(setup, program);
@@ -61,7 +61,7 @@ async fn start_baro(kind: Kind, setup: &Setup) -> Result<Result<Peer, Skipped>> 
         Kind::BaroDurable => command.args(["--fsync", "always"]),
         _ => command.args(["--engine", "memory"]),
     };
-    // Not where we stand: a `.env` there is none of its business.
+    // The server must not read a `.env` from the working directory of the benchmark.
     command.current_dir(folder.path());
     without_settings(&mut command);
     let (started, address) = start_listening(command, "Baro is listening on http://").await?;
@@ -70,7 +70,8 @@ async fn start_baro(kind: Kind, setup: &Setup) -> Result<Result<Peer, Skipped>> 
     Ok(Ok(Peer { name: kind.name(), address, pids, routes, children: vec![started], _folder: Some(folder) }))
 }
 
-/// Every flag has an environment twin: what is set for another server must not change this one.
+/// Removes settings from the environment. Every flag can also be set by an environment variable; a setting for another
+/// server must not change this one.
 fn without_settings(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("BARO_") {

@@ -1,4 +1,4 @@
-//! What programs that are not ours need: they are found, told where to listen, and waited for.
+//! Helpers for external servers: finding the program, choosing an address, and waiting until the server listens.
 
 use super::Setup;
 use anyhow::{Context, Result, bail, ensure};
@@ -11,14 +11,14 @@ use std::{
 use tempfile::TempDir;
 use tokio::{net::TcpStream, process::Child, time::sleep};
 
-/// A program starts well within this.
+/// The timeout for the start of a program.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Between two looks at whether it listens.
+/// The interval between two checks whether the program listens.
 const LOOK: Duration = Duration::from_millis(20);
-/// Where Debian has servers. They are on root's PATH only.
+/// Where Debian installs servers. These folders are only on root's PATH.
 const SERVERS: [&str; 2] = ["/usr/local/sbin", "/usr/sbin"];
 
-/// The program of this name, or the one that the environment variable names.
+/// The path of a program: the value of the environment variable `variable` if it is set, otherwise found by `name`.
 pub(crate) fn find(name: &str, variable: &str) -> Option<PathBuf> {
     if let Some(path) = env::var_os(variable) {
         return PathBuf::from(path).canonicalize().ok();
@@ -28,7 +28,7 @@ pub(crate) fn find(name: &str, variable: &str) -> Option<PathBuf> {
     folders.map(|folder| folder.join(name)).find(|program| program.is_file())
 }
 
-/// A fresh folder for one server; deleted when dropped.
+/// A new folder for one server; it is deleted when dropped.
 pub(crate) fn folder(setup: &Setup) -> Result<TempDir> {
     tempfile::Builder::new()
         .prefix("baro-bench-")
@@ -36,7 +36,8 @@ pub(crate) fn folder(setup: &Setup) -> Result<TempDir> {
         .with_context(|| format!("no folder can be made in {}", setup.dir.display()))
 }
 
-/// An address for a program that has to be told one. It was free a moment ago.
+/// A free address for a program that cannot choose a port itself. Another process may take the port before the program
+/// does.
 pub(crate) fn free_address() -> Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port is free")?;
     Ok(listener.local_addr()?)

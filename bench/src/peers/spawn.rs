@@ -1,4 +1,4 @@
-//! Starting a program that says where it listens.
+//! Starts a program that prints the address it listens on.
 
 use super::Setup;
 use anyhow::{Context, Result};
@@ -9,25 +9,25 @@ use tokio::{
     time::timeout,
 };
 
-/// A server starts well within this.
+/// The timeout for the start of a server.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A process that was started here.
+/// A process started by the benchmark.
 pub(crate) struct Started {
-    /// Killed when dropped.
+    /// The process, which is killed when dropped.
     pub(crate) child: Child,
-    /// Held: a server whose output is closed could not write to it any more.
+    /// Held open, because the server cannot write to a closed standard output.
     pub(crate) _output: Option<Lines<BufReader<ChildStdout>>>,
 }
 
 impl Started {
-    /// Its process. `taskset` becomes the program it starts, so this is the program itself.
+    /// The process id. `taskset` replaces itself with the program it starts, so this is the id of the program.
     pub(crate) fn pid(&self) -> Result<u32> {
         self.child.id().context("the server ended at once")
     }
 }
 
-/// The command for a program, which runs on the server's core.
+/// A command that runs a program on the server's core.
 pub(crate) fn pinned(setup: &Setup, program: impl AsRef<OsStr>) -> Command {
     let mut command = match setup.core {
         Some(core) => {
@@ -41,7 +41,7 @@ pub(crate) fn pinned(setup: &Setup, program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// Starts a server and reads where it listens: the first line that has the `mark`, and the address behind it.
+/// Starts a server and reads its address, which follows `mark` in the first line of output that contains it.
 pub(crate) async fn start_listening(mut command: Command, mark: &str) -> Result<(Started, SocketAddr)> {
     let mut child = command.spawn().context("a server cannot be started")?;
     let output = child.stdout.take().context("the server has no output")?;

@@ -1,9 +1,11 @@
+//! The carrier for SSE: an `EventSource` that passes its frames to the machine.
+
 use super::{Runner, read_frame};
 use crate::machine::Signal;
 use std::rc::Rc;
 use wasm_bindgen::{JsCast, JsValue, prelude::Closure};
 
-/// Frames that come as named events; messages come without a name.
+/// Frames that the server sends as named events. Messages are events without a name.
 const NAMED: [&str; 4] = ["missed", "cursor", "ack", "bye"];
 
 /// An EventSource and the callbacks it holds.
@@ -27,7 +29,7 @@ impl Stream {
         });
         let on_error = Rc::clone(runner);
         let error = Closure::<dyn FnMut(web_sys::Event)>::new(move |event: web_sys::Event| {
-            // An `error` frame of the server has the name of the browser's own event.
+            // The server's `error` frames have the same event name as the browser's own error event.
             let text = event.dyn_ref::<web_sys::MessageEvent>().and_then(|event| event.data().as_string());
             on_error.signal(generation, text.map_or(Signal::Closed, |text| read_frame(&text)));
         });
@@ -46,7 +48,7 @@ impl Stream {
         let _ = self.source.add_event_listener_with_callback("channel", self.channel.as_ref().unchecked_ref());
     }
 
-    /// At once after an error: the browser would try again by itself, beside the machine.
+    /// Must be called immediately after an error: otherwise the browser reconnects in parallel with the machine.
     pub(super) fn close(&self) {
         self.source.set_onopen(None);
         self.source.set_onmessage(None);

@@ -1,6 +1,7 @@
-//! Carries the machine's effects out: `WebSocket`, `EventSource`, `fetch`, one timer, `sessionStorage`.
+//! Executes the machine's effects in the browser: `WebSocket`, `EventSource`, `fetch`, one timer and `sessionStorage`.
 //!
-//! Callbacks of the browser only parse and queue. What is shown changes in [`screen`], once per frame.
+//! Browser callbacks only parse their input and pass an event to the machine. [`screen`] changes the page, once per
+//! frame.
 
 mod event_source;
 mod pace;
@@ -10,7 +11,7 @@ mod web_socket;
 
 use crate::machine::{Effect, Event, Machine, Millis, Signal};
 use app::{
-    live::{Command, Live, Transport},
+    live::{Live, Transport, UserAction},
     page::Page,
     wire::Frame,
 };
@@ -24,14 +25,14 @@ use std::{
 use wasm_bindgen::{JsCast, JsValue, prelude::Closure};
 use web_socket::Socket;
 
-/// Events that wait while one is handled; the browser cannot bring more before it is.
+/// Maximum events that wait while another one is handled. Only effects add events in that time.
 const QUEUE: usize = 4096;
-/// A random number when the browser gives none: only the spread of reconnects suffers.
+/// The seed if the browser provides no random numbers. Only the spread of reconnects suffers.
 const NO_SEED: u64 = 0x5eed;
-/// The browser's longest timer.
+/// The longest timer that is set: browsers store the delay as a signed 32-bit number of milliseconds.
 const LONGEST_TIMER: Millis = 2_000_000_000;
 
-/// Connects a page; called once, after hydration.
+/// Connects a page. Called once, after hydration.
 #[expect(clippy::needless_pass_by_value, reason = "the signature of `app::live::Starter`")]
 pub(crate) fn start(page: Page, live: Live) {
     let seed = random_bytes().map_or(NO_SEED, |bytes| u64::from_le_bytes(bytes[..8].try_into().unwrap_or_default()));
@@ -42,22 +43,22 @@ pub(crate) fn start(page: Page, live: Live) {
     let online = runner.window.navigator().on_line();
     let visible = runner.is_visible();
     runner.dispatch(Event::Start { online, visible, stored });
-    let commands = Rc::clone(&runner);
-    live.listen(move |command| commands.command(command));
+    let actor = Rc::clone(&runner);
+    live.listen(move |action| actor.act(action));
 }
 
-/// Something that carries frames towards the page.
+/// A connection that delivers frames to the page.
 enum Carrier {
     Socket(Socket),
     Stream(Stream),
 }
 
-/// The machine and its hands. Lives as long as the page.
+/// Runs the machine and executes its effects. Lives as long as the page.
 struct Runner {
     window: web_sys::Window,
     machine: RefCell<Machine>,
     carriers: RefCell<Vec<(u32, Carrier)>>,
-    /// Carriers given up: their callbacks may be the ones that run right now.
+    /// Closed carriers. They are dropped at the next wake-up, because one of their callbacks may be running now.
     retired: RefCell<Vec<Carrier>>,
     events: RefCell<VecDeque<Event>>,
     running: Cell<bool>,
@@ -90,7 +91,7 @@ impl Runner {
         state != Some(web_sys::VisibilityState::Hidden)
     }
 
-    /// One event at a time: what an effect causes is handled after it.
+    /// Handles one event at a time. An event that an effect causes is handled after the current one.
     fn dispatch(self: &Rc<Self>, event: Event) {
         {
             let mut events = self.events.borrow_mut();
@@ -110,10 +111,10 @@ impl Runner {
         self.set_timer();
     }
 
-    fn command(self: &Rc<Self>, command: Command) {
+    fn act(self: &Rc<Self>, action: UserAction) {
         let Some(bytes) = random_bytes() else { return warn("this browser gives no random numbers") };
         let key = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        self.dispatch(Event::Command { command, key });
+        self.dispatch(Event::Action { action, key });
     }
 
     fn run(self: &Rc<Self>, effect: Effect) {
@@ -162,7 +163,7 @@ impl Runner {
         self.dispatch(Event::Carrier { generation, signal });
     }
 
-    /// In private mode and in sandboxed frames there is none.
+    /// The session storage and the key to use. Private mode and sandboxed frames have no storage.
     fn storage(&self) -> Option<(web_sys::Storage, String)> {
         let key = self.machine.borrow().storage_key()?;
         Some((self.window.session_storage().ok().flatten()?, key))
@@ -170,7 +171,7 @@ impl Runner {
 
     fn store(&self, text: Option<&str>) {
         let Some((storage, key)) = self.storage() else { return };
-        // A full or forbidden storage costs the queue after a reload, nothing else.
+        // If the storage is full or forbidden, unsent messages do not survive a reload. Nothing else depends on it.
         let _ = match text {
             Some(text) => storage.set_item(&key, text),
             None => storage.remove_item(&key),
@@ -232,7 +233,7 @@ impl Runner {
     }
 }
 
-/// What a frame of text means to the machine.
+/// Parses a text frame into a signal for the machine.
 fn read_frame(text: &str) -> Signal {
     Frame::parse(text).map_or(Signal::Unknown, Signal::Frame)
 }
@@ -246,7 +247,7 @@ fn set_timeout(window: &web_sys::Window, closure: &Closure<dyn FnMut()>, wait: M
     window.set_timeout_with_callback_and_timeout_and_arguments_0(closure.as_ref().unchecked_ref(), wait).ok()
 }
 
-/// `getRandomValues` is there on plain HTTP too, unlike `randomUUID`.
+/// Uses `getRandomValues`, which also works on plain HTTP, unlike `randomUUID`.
 fn random_bytes() -> Option<[u8; 16]> {
     let mut bytes = [0; 16];
     web_sys::window()?.crypto().ok()?.get_random_values_with_u8_array(&mut bytes).ok()?;

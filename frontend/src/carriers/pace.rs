@@ -1,13 +1,15 @@
+//! Decides when the feed is drawn: immediately while few messages arrive, four times a second while many arrive.
+
 use super::super::machine::Millis;
 use std::collections::VecDeque;
 
-/// More messages than this within a second are a stream, not a conversation.
+/// More messages than this within a second are a stream, which is drawn less often.
 const HANDFUL: usize = 5;
 const SECOND: Millis = 1_000;
-/// A stream is shown so often: four times a second.
+/// The interval between two draws of a stream.
 const COMMIT_EVERY: Millis = 250;
 
-/// When the feed is drawn: at once while it is quiet, four times a second while much arrives.
+/// The recent arrivals and the last draw of the feed.
 #[derive(Default)]
 pub(super) struct Pace {
     arrivals: VecDeque<Millis>,
@@ -15,7 +17,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// A message arrived: milliseconds to wait before drawing it; 0 is the next frame.
+    /// Records a message and returns the milliseconds to wait before drawing it. 0 means the next frame.
     pub(super) fn arrived(&mut self, now: Millis) -> Millis {
         self.arrivals.push_back(now);
         if self.arrivals.len() > HANDFUL + 1 {

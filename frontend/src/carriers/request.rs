@@ -1,3 +1,5 @@
+//! The page's HTTP requests: publishing a message and measuring the round trip.
+
 use super::{Runner, set_timeout};
 use crate::machine::{Answer, Event, Millis};
 use app::wire::{Ack, ErrorBody};
@@ -6,7 +8,7 @@ use std::rc::Rc;
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen_futures::spawn_local;
 
-/// A request that has not ended by then holds one of the browser's few connections for nothing.
+/// A request that takes longer is aborted, because it occupies one of the browser's few connections.
 const LONGEST: Millis = 30_000;
 
 pub(super) fn post(runner: &Rc<Runner>, key: String, path: &str, content_type: &str, body: &[u8]) {
@@ -33,7 +35,7 @@ pub(super) fn post(runner: &Rc<Runner>, key: String, path: &str, content_type: &
 async fn read_answer(response: Response) -> Answer {
     let Ok(text) = response.text().await else { return Answer::Lost };
     if response.ok() {
-        // Whatever answered instead of Baro did not store it.
+        // A success without an acknowledgement came from something other than Baro, such as a proxy.
         return serde_json::from_str::<Ack>(&text)
             .ok()
             .filter(|ack| ack.id.is_some())
@@ -57,7 +59,7 @@ pub(super) fn probe(runner: &Rc<Runner>, id: u64) {
     });
 }
 
-/// Ends a request that takes too long.
+/// Aborts a request that takes longer than [`LONGEST`].
 struct Limit {
     controller: Option<web_sys::AbortController>,
     window: web_sys::Window,

@@ -1,3 +1,5 @@
+//! Collects updates and applies them to the page once per frame.
+
 use super::{now, pace::Pace, set_timeout};
 use crate::machine::Millis;
 use app::live::{Entry, FEED_ROWS, Live, Update};
@@ -8,12 +10,12 @@ use std::{
 };
 use wasm_bindgen::{JsCast, prelude::Closure};
 
-/// Frames of the display do not come while the tab is hidden.
+/// Browsers run no animation frames in a hidden tab: there, updates are applied after this time.
 const HIDDEN_FRAME: Millis = 250;
-/// Lines of the list of channels that wait for a frame; the page shows as many.
+/// Maximum changes of the list of channels that wait for a frame. The page shows the same number of channels.
 const CHANNELS: usize = 100;
 
-/// What waits to be shown. Bounded: the page keeps no more than this either.
+/// Updates that wait for a frame. Bounded, because the page keeps no more than this.
 #[derive(Default)]
 struct Waiting {
     feed: VecDeque<Entry>,
@@ -29,7 +31,7 @@ impl Waiting {
         match update {
             Update::Feed(entries) => {
                 self.feed.extend(entries);
-                // One more than is kept, so that the page sees that something was dropped.
+                // Keep one entry more than the page does, so that the page detects that entries were dropped.
                 let excess = self.feed.len().saturating_sub(FEED_ROWS + 1);
                 self.feed.drain(..excess);
             }
@@ -45,7 +47,7 @@ impl Waiting {
         }
     }
 
-    /// Everything, so that a pending line and the message that replaces it change in one picture.
+    /// Takes all updates, so that a pending line and the message that replaces it change in the same frame.
     fn take(&mut self) -> Vec<Update> {
         let feed = std::mem::take(&mut self.feed);
         let feed = (!feed.is_empty()).then(|| Update::Feed(feed.into()));
@@ -55,14 +57,14 @@ impl Waiting {
     }
 }
 
-/// Applies updates: one frame, one change of the page.
+/// Applies the waiting updates together, at most once per frame.
 pub(super) struct Screen {
     window: web_sys::Window,
     live: Live,
     waiting: RefCell<Waiting>,
     pace: RefCell<Pace>,
     frame: Cell<Option<i32>>,
-    /// The timer of a later commit, and when it fires.
+    /// The timer of a later commit, and the time at which it fires.
     timer: Cell<Option<(i32, Millis)>>,
     commit: RefCell<Option<Closure<dyn FnMut()>>>,
 }

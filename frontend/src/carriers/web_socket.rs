@@ -1,3 +1,5 @@
+//! The carrier for WebSocket: a socket that passes its frames to the machine.
+
 use super::{Runner, read_frame};
 use crate::machine::Signal;
 use std::rc::Rc;
@@ -28,18 +30,18 @@ impl Socket {
         });
         socket.set_onopen(Some(opened.as_ref().unchecked_ref()));
         socket.set_onmessage(Some(message.as_ref().unchecked_ref()));
-        // An error is always followed by a close; the first of the two counts.
+        // The browser fires `close` after every `error`; the machine ignores the second of the two.
         socket.set_onerror(Some(closed.as_ref().unchecked_ref()));
         socket.set_onclose(Some(closed.as_ref().unchecked_ref()));
         Some(Self { socket, _opened: opened, _message: message, _closed: closed })
     }
 
     pub(super) fn send(&self, text: &str) {
-        // Fails only while connecting, and then the machine does not send.
+        // `send` fails only while the socket is connecting, and the machine does not send in that state.
         let _ = self.socket.send_with_str(text);
     }
 
-    /// Never waited for: after a sleep some browsers keep sockets that do not close.
+    /// Does not wait for the `close` event: after the computer slept, some browsers keep sockets that never close.
     pub(super) fn close(&self) {
         self.socket.set_onopen(None);
         self.socket.set_onmessage(None);

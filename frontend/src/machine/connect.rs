@@ -1,4 +1,4 @@
-//! Which carrier: first try, fallback, upgrade, watchdog, coming back.
+//! Opens, replaces and closes carriers: first try, fallback, upgrade, watchdog and reconnect.
 
 use super::{
     Effect, Machine, Millis, Source,
@@ -8,63 +8,64 @@ use app::live::{Entry, Transport};
 
 const BACKOFF_BASE: Millis = 500;
 const BACKOFF_MOST: Millis = 20_000;
-/// Without a network only a server on this machine can answer: no hurry.
+/// The minimum delay of a retry without a network, when only a server on the same machine can answer.
 const OFFLINE_WAIT: Millis = 5_000;
-/// Even the luckiest draw leaves the server a breath.
+/// The minimum delay of a retry, whatever number is drawn: the server needs a short pause.
 const BREATH: Millis = 100;
 const UPGRADE_FIRST: Millis = 30_000;
 const UPGRADE_MOST: Millis = 300_000;
-/// WebSocket worked before on this page: the fallback was bad luck, such as a server that was just starting.
+/// The delay of an upgrade if a WebSocket worked on this page before: the cause of the fallback was probably temporary,
+/// such as a server that was just starting.
 const UPGRADE_SOON: Millis = 2_000;
-/// A carrier that lived shorter does not make the next try quicker.
+/// A carrier that worked for less than this ended early and does not reset the backoff.
 const LIVED: Millis = 5_000;
-/// A WebSocket that lived as long is one that works here.
+/// A WebSocket that worked for this long proves that WebSockets work on this network.
 const LIVED_WELL: Millis = 60_000;
-/// WebSockets in a row that died young or fell silent, until SSE is preferred.
+/// After this many WebSockets that ended early or went silent, SSE is preferred.
 const FLAKY: u32 = 2;
-/// After so long without a frame a page that is looked at again does not wait for the watchdog.
+/// After this long without a frame, a page that becomes visible reconnects without waiting for the watchdog.
 const STALE: Millis = 20_000;
-/// Tries that failed until the server is said not to answer.
+/// After this many failed tries the pill says that the server does not answer.
 pub(super) const DOWN_AFTER: u32 = 3;
-/// A server's wish to come back later is heeded up to this.
+/// The maximum reconnect delay that a server can ask for.
 const RETRY_MOST: Millis = 300_000;
 
-/// Why a working carrier is given up.
+/// Why a working carrier is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Loss {
-    /// It ended.
+    /// The carrier ended.
     Closed,
-    /// The watchdog.
+    /// The watchdog expired: the carrier was silent for too long.
     Silent,
-    /// The page or the server wanted so: not the carrier's fault.
+    /// The page or the server asked for it, so the carrier is not to blame.
     Asked,
 }
 
-/// The state of being connected.
+/// The carriers and the plan for the next try.
 pub(super) struct Net {
     pub(super) started: Option<Millis>,
     pub(super) online: bool,
     pub(super) offline_at: Option<Millis>,
     pub(super) visible: bool,
-    /// The page is put away.
+    /// Whether the browser has left the page (`pagehide`).
     pub(super) hidden: bool,
     generation: u32,
     pub(super) main: Option<Carrier>,
-    /// A WebSocket that is tried while SSE carries.
+    /// A WebSocket that is tried while the main carrier is an SSE stream.
     candidate: Option<Carrier>,
     prefer: Transport,
     other_tried: bool,
     pub(super) retry_at: Option<Millis>,
-    /// Tries that failed since a carrier worked.
+    /// The number of failed tries since a carrier worked.
     pub(super) fails: u32,
     backoff: u32,
     upgrade_at: Option<Millis>,
     upgrade_wait: Millis,
     socket_worked: bool,
     flaky: u32,
-    /// Since when the page is away, if it was connected.
+    /// When the connection was lost, if the page was connected before.
     pub(super) lost_at: Option<Millis>,
-    /// Somebody pressed a button: this try is shown as one.
+    /// Whether a person asked for this try: then the pill shows the try instead of the failure.
     pub(super) by_hand: bool,
 }
 
@@ -93,12 +94,12 @@ impl Net {
         }
     }
 
-    /// The carrier that works, if one does.
+    /// Returns the main carrier if it is proven to work.
     pub(super) fn working(&self) -> Option<&Carrier> {
         self.main.as_ref().filter(|main| main.proven.is_some())
     }
 
-    /// Which of the two a generation means: `Some(true)` is the main one, `None` one given up.
+    /// Returns `Some(true)` for the main carrier, `Some(false)` for the candidate and `None` for a closed carrier.
     pub(super) fn is_main(&self, generation: u32) -> Option<bool> {
         let is = |carrier: &Option<Carrier>| carrier.as_ref().is_some_and(|carrier| carrier.generation == generation);
         if is(&self.main) { Some(true) } else { is(&self.candidate).then_some(false) }
@@ -146,7 +147,7 @@ impl Machine {
         }
     }
 
-    /// The first try of a pair gives way to the other transport; the second one to a pause.
+    /// After the first failure the other transport is tried; after the second the machine waits.
     fn fail_try(&mut self) {
         self.drop_carriers();
         if !self.net.other_tried && matches!(self.source, Source::Channel(_)) {
@@ -164,7 +165,7 @@ impl Machine {
         self.schedule(0);
     }
 
-    /// Gives the working carrier up; `since` is when it was last known to work.
+    /// Closes the working carrier. `since` is when it was last known to work.
     pub(super) fn lose(&mut self, loss: Loss, since: Millis, wait: Option<Millis>) {
         if let Some(main) = self.net.working().cloned() {
             self.net.lost_at.get_or_insert(since);
@@ -180,7 +181,7 @@ impl Machine {
         self.schedule(wait.unwrap_or(0).min(RETRY_MOST));
     }
 
-    /// A network that lets WebSockets open and kills them soon is one for SSE.
+    /// Prefers SSE on a network that lets WebSockets open but soon breaks them.
     fn judge_socket(&mut self, loss: Loss, lived: Millis) {
         if lived >= LIVED_WELL {
             self.net.flaky = 0;
@@ -197,14 +198,14 @@ impl Machine {
         }
     }
 
-    /// Full jitter: when a server comes back, its readers do not all come at once.
+    /// Full jitter spreads the reconnects, so that the readers of a restarted server do not all return at once.
     fn schedule(&mut self, at_least: Millis) {
         let most = BACKOFF_BASE.saturating_mul(1 << self.net.backoff.min(6)).min(BACKOFF_MOST);
         let floor = if self.net.online { BREATH } else { OFFLINE_WAIT };
         self.net.retry_at = Some(self.now + at_least + floor + self.random.up_to(most - BREATH));
     }
 
-    /// Tries at once, instead of waiting.
+    /// Reconnects immediately instead of waiting for the next retry.
     pub(super) fn reconnect(&mut self, since: Millis) {
         if self.net.hidden {
             return;
@@ -216,7 +217,7 @@ impl Machine {
         self.begin_try();
     }
 
-    /// The first frame of a carrier came: it works.
+    /// Handles the first frame of a carrier, which proves that the carrier works.
     pub(super) fn prove(&mut self, generation: u32) {
         if self.net.is_main(generation) == Some(false) {
             self.change_over();
@@ -249,8 +250,8 @@ impl Machine {
         }
     }
 
-    /// The WebSocket tried behind the SSE stream works: it goes on where the stream is now. It may bring
-    /// again what the stream brought since; those are known by their ids.
+    /// Replaces the SSE stream with the WebSocket that was tried in parallel. The WebSocket may repeat messages that
+    /// the stream has delivered; the reader drops them by their ids.
     fn change_over(&mut self) {
         if let Some(old) = self.net.main.take() {
             self.emit(Effect::Close { generation: old.generation });
@@ -265,7 +266,7 @@ impl Machine {
         self.net.upgrade_at = Some(self.now + self.net.upgrade_wait);
     }
 
-    /// Whatever is due for the carriers.
+    /// Handles every carrier timeout, retry and upgrade that is due.
     pub(super) fn check_carriers(&mut self) {
         if self.net.hidden {
             return;
@@ -298,13 +299,13 @@ impl Machine {
         self.net.online = online;
         if !online {
             self.net.offline_at.get_or_insert(self.now);
-            // A server on this machine still answers; then nothing is wrong.
+            // A server on the same machine still answers, so measure the round trip before showing a problem.
             self.trips.hurry();
             return;
         }
         let since = self.net.offline_at.take();
         match self.net.working().map(|main| main.heard) {
-            // Another network: what was open on the last one may be dead without knowing it.
+            // The network may be another one: a connection from the previous network can be dead without an error.
             Some(heard) if since.is_some_and(|since| heard <= since) => self.reconnect(heard),
             Some(_) if self.net.upgrade_at.is_some() => self.net.upgrade_at = Some(self.now + UPGRADE_SOON),
             Some(_) => {}
@@ -325,7 +326,7 @@ impl Machine {
         }
     }
 
-    /// Browsers keep only pages without open connections.
+    /// Closes everything, because browsers keep only pages without open connections in the back/forward cache.
     pub(super) fn hide(&mut self) {
         if self.net.working().is_some() {
             self.lose(Loss::Asked, self.now, None);

@@ -1,4 +1,4 @@
-//! What carriers say.
+//! Handles the signals and frames that carriers deliver.
 
 use super::{Effect, Machine, Signal, Source, connect::Loss, reader::Take};
 use app::{
@@ -28,13 +28,13 @@ impl Machine {
         }
     }
 
-    /// Notes that a carrier lives; `false` if it was given up.
+    /// Records that a carrier is alive. Returns `false` if the carrier was closed before.
     fn hear(&mut self, generation: u32, is_cursor: bool) -> bool {
         let Some(is_main) = self.net.is_main(generation) else { return false };
         if !is_main || self.net.working().is_none() {
             self.prove(generation);
             if let Some(main) = &mut self.net.main {
-                // The first frame says where it begins; the next cursor says that it has caught up.
+                // An opening cursor says where reading begins; the next cursor says that the page has caught up.
                 main.opening = is_cursor && matches!(self.source, Source::Channel(_));
             }
         }
@@ -49,7 +49,7 @@ impl Machine {
             Frame::Message(message) => self.message(*message),
             Frame::Missed(missed) => self.missed(missed),
             Frame::Cursor { cursor } => self.cursor(cursor),
-            // Not up to date yet: what is pending waits on.
+            // The page is not up to date yet, so pending messages keep waiting.
             Frame::Behind { cursor, .. } => self.reader.advance(cursor),
             Frame::Presence(presence) => self.presence(presence),
             Frame::Typing(typing) => self.typing(typing),
@@ -133,8 +133,8 @@ impl Machine {
     fn refused(&mut self, reference: Option<&Ref>, code: ErrorCode, message: String) {
         match reference.and_then(Ref::as_u64) {
             Some(reference) => {
-                let jitter = self.random.up_to(500);
-                self.outbox.refused_by_ref(reference, Some(code), message, self.now, jitter);
+                let at = self.jittered();
+                self.outbox.refused_by_ref(reference, Some(code), message, at);
             }
             None => self.emit(Effect::Warn(message)),
         }

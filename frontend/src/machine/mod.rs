@@ -1,9 +1,8 @@
-//! The connection of a page: (state, event) -> (state, effects).
+//! The state machine of a page's connection: (state, event) -> (state, effects).
 //!
-//! No browser, no clock and no chance in here: the time comes with each event, random numbers from a seed
-//! and with commands. What has to happen is returned as effects; the carriers carry them out. There is one
-//! wake-up instead of many timers, and every event checks what is due: browsers hold back the timers of
-//! hidden tabs, but not the network's events.
+//! The machine uses no browser, no clock and no source of randomness: each event brings the time, and random numbers
+//! come from a seed and with commands. It returns effects, which the carriers execute. One wake-up replaces many
+//! timers, and every event checks what is due, because browsers delay the timers of hidden tabs but not network events.
 
 mod carrier;
 mod connect;
@@ -26,146 +25,146 @@ use app::{
 use connect::Net;
 use outbox::Outbox;
 use pill::Pill;
-use presence::Attendance;
+use presence::Presence;
 use random::Random;
 use reader::Reader;
 use round_trip::RoundTrips;
 
-/// Milliseconds on a clock that does not go back.
+/// Milliseconds on a monotonic clock.
 pub(crate) type Millis = u64;
 
-/// What happened.
+/// An input of the machine.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
     /// The page is hydrated.
     Start {
-        /// The browser has a network.
+        /// Whether the browser has a network.
         online: bool,
-        /// The tab can be seen.
+        /// Whether the tab is visible.
         visible: bool,
-        /// What [`Effect::Store`] kept before a reload.
+        /// The text that [`Effect::Store`] kept before a reload.
         stored: Option<String>,
     },
-    /// Something came from a carrier.
+    /// A carrier sent a signal.
     Carrier {
-        /// Which; those of carriers given up are ignored, as they cannot always be silenced.
+        /// The number of the carrier. Signals of closed carriers are ignored, because their callbacks may still run.
         generation: u32,
-        /// What.
+        /// The signal.
         signal: Signal,
     },
-    /// The page asks for something.
-    Command {
+    /// The visitor does something.
+    Action {
         /// What.
-        command: live::Command,
-        /// A fresh idempotency key, should it be needed.
+        action: live::UserAction,
+        /// A new idempotency key, used if the action sends a message.
         key: String,
     },
     /// The answer to [`Effect::Post`].
     Posted {
-        /// Of the message.
+        /// The idempotency key of the message.
         key: String,
-        /// What came back.
+        /// The answer.
         answer: Answer,
     },
     /// The answer to [`Effect::Probe`].
     Probed {
-        /// Which.
+        /// The number of the probe.
         id: u64,
-        /// The server answered.
+        /// Whether the server answered.
         ok: bool,
     },
-    /// The browser has a network, or none.
+    /// Whether the browser has a network now.
     Online(bool),
-    /// The tab can be seen, or not.
+    /// Whether the tab is visible now.
     Visible(bool),
-    /// The page is put away (`pagehide`).
+    /// The browser leaves the page and may keep it in the back/forward cache (`pagehide`).
     Hide,
-    /// The page is taken out again (`pageshow` of a kept page).
+    /// The browser shows the page again from the back/forward cache (`pageshow`).
     Show,
-    /// The time of [`Machine::wake_at`] has come.
+    /// The time that [`Machine::wake_at`] returned is reached.
     Wake,
 }
 
-/// What came from a carrier.
+/// A signal from a carrier.
 #[derive(Clone, Debug)]
 pub(crate) enum Signal {
-    /// It is open. Proves nothing yet: some proxies upgrade and then pass nothing.
+    /// The carrier opened. This does not prove that it works: some proxies upgrade and then forward nothing.
     Opened,
     /// A frame.
     Frame(Frame),
-    /// A line of the list of channels.
+    /// A changed or new entry of the list of channels.
     Channel(Box<ChannelEntry>),
-    /// A frame this page does not know: a newer server. It proves that the line works.
+    /// A frame that this page does not know, from a newer server. It proves that the carrier works.
     Unknown,
-    /// It failed or ended.
+    /// The carrier failed or ended.
     Closed,
 }
 
-/// How a POST ended.
+/// The outcome of a POST.
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
-    /// 201.
+    /// Success, with an acknowledgement: the message is stored.
     Stored(Ack),
-    /// Another status.
+    /// Refused, with an error status.
     Refused {
-        /// The protocol's code, if the answer came from Baro.
+        /// The protocol's error code, if the answer came from Baro.
         code: Option<ErrorCode>,
-        /// For people.
+        /// The explanation for people.
         message: String,
     },
-    /// No answer: nobody knows whether it was stored.
+    /// No usable answer: it is unknown whether the message was stored.
     Lost,
 }
 
-/// What has to be done.
+/// An output of the machine: an action for the carriers.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Effect {
     /// Open a carrier.
     Open {
-        /// Its number.
+        /// The number of the carrier.
         generation: u32,
-        /// Its kind.
+        /// The transport to use.
         transport: Transport,
-        /// Path and query.
+        /// The path and query to open.
         path: String,
     },
-    /// Let go of a carrier; nothing it says later counts.
+    /// Close a carrier. The machine ignores its later signals.
     Close {
-        /// Its number.
+        /// The number of the carrier.
         generation: u32,
     },
     /// Send a text frame.
     Send {
-        /// Over this carrier.
+        /// The number of the carrier that sends the frame.
         generation: u32,
         /// The frame.
         text: String,
     },
-    /// Publish by a request.
+    /// Publish a message by an HTTP request.
     Post {
-        /// Idempotency key.
+        /// The idempotency key of the message.
         key: String,
-        /// Path.
+        /// The path of the channel.
         path: String,
-        /// What the body is.
+        /// The media type of the body.
         content_type: &'static str,
         /// The body.
         body: Vec<u8>,
     },
-    /// Ask for `/healthz`, for the round trip.
+    /// Request `/healthz` to measure the round trip.
     Probe {
-        /// Which.
+        /// The number of the probe.
         id: u64,
     },
-    /// Keep the unacknowledged messages over a reload; `None`: there are none.
+    /// Keep the unacknowledged messages over a reload, or remove them if `None`.
     Store(Option<String>),
-    /// Tell the page.
+    /// Update the page.
     Update(Update),
-    /// For whoever debugs: a promise was broken and the page goes on.
+    /// Log a warning for developers: something unexpected happened and the page continues.
     Warn(String),
 }
 
-/// What the page listens to.
+/// What the page subscribes to.
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
     /// One channel.
@@ -174,7 +173,7 @@ pub(crate) enum Source {
     Home,
 }
 
-/// The connection's state.
+/// The state of the connection and of everything that depends on it.
 pub(crate) struct Machine {
     now: Millis,
     out: Vec<Effect>,
@@ -185,13 +184,13 @@ pub(crate) struct Machine {
     outbox: Outbox,
     trips: RoundTrips,
     pill: Pill,
-    attendance: Attendance,
+    presence: Presence,
     entry_key: u64,
     reference: u64,
 }
 
 impl Machine {
-    /// A machine for a page, `None` for a page without anything live. `seed` spreads reconnects.
+    /// Returns a machine for a page, or `None` if the page has no live content. `seed` spreads reconnects.
     pub(crate) fn new(page: &Page, seed: u64) -> Option<Self> {
         let (source, reader) = match &page.screen {
             Screen::Channel(channel) if !channel.continues => return None,
@@ -210,19 +209,19 @@ impl Machine {
             outbox: Outbox::default(),
             trips: RoundTrips::default(),
             pill: Pill::default(),
-            attendance: Attendance::of(page),
+            presence: Presence::of(page),
             entry_key: 0,
             reference: 0,
         })
     }
 
-    /// Takes one event in; the effects are to be carried out in order.
+    /// Handles one event. The caller must execute the returned effects in order.
     pub(crate) fn step(&mut self, now: Millis, event: Event) -> Vec<Effect> {
         self.now = self.now.max(now);
         match event {
             Event::Start { online, visible, stored } => self.start(online, visible, stored.as_deref()),
             Event::Carrier { generation, signal } => self.signal(generation, signal),
-            Event::Command { command, key } => self.command(command, key),
+            Event::Action { action, key } => self.act(action, key),
             Event::Posted { key, answer } => self.posted(&key, answer),
             Event::Probed { id, ok } => self.probed(id, ok),
             Event::Online(online) => self.online(online),
@@ -238,7 +237,7 @@ impl Machine {
         std::mem::take(&mut self.out)
     }
 
-    /// When to step with [`Event::Wake`], if nothing comes before.
+    /// Returns when to step with [`Event::Wake`] if no other event comes first.
     pub(crate) fn wake_at(&self) -> Option<Millis> {
         if self.net.hidden {
             return None;
@@ -247,7 +246,7 @@ impl Machine {
         times.into_iter().flatten().min()
     }
 
-    /// Where [`Effect::Store`] keeps this page's messages.
+    /// Returns the key under which [`Effect::Store`] keeps this page's messages.
     pub(crate) fn storage_key(&self) -> Option<String> {
         match &self.source {
             Source::Channel(name) => Some(format!("baro.outgoing.{name}")),
@@ -300,7 +299,7 @@ impl Machine {
     }
 }
 
-/// The cursor has reached this id.
+/// Returns whether the cursor has reached this id.
 fn reached(cursor: Option<Id>, id: Id) -> bool {
     cursor.is_some_and(|cursor| cursor.offset >= id.offset)
 }

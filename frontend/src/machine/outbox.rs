@@ -1,3 +1,5 @@
+//! Messages of this page that the server has not acknowledged yet.
+
 use super::{Millis, reached};
 use app::{
     live::{Outgoing, OutgoingState},
@@ -5,22 +7,31 @@ use app::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Messages that may wait; what is kept over a reload.
+/// Maximum messages that wait to be sent, and maximum messages that are kept over a reload.
 const WAITING_MOST: usize = 100;
-/// Refused ones included.
+/// Maximum messages in the outbox, including refused messages.
 const KEPT_MOST: usize = 2 * WAITING_MOST;
-/// No answer for so long is told.
+/// A message without an answer for this long is shown as failed.
 pub(super) const ANSWER: Millis = 10_000;
-/// Times a message is sent again by itself when the server asks for it.
+/// How often a message is sent again automatically after a temporary failure.
 const AGAIN: u32 = 3;
 const AGAIN_AFTER: Millis = 500;
+/// Up to this much is added to each wait, so that the pages of many visitors do not try again at once.
+pub(super) const JITTER: u64 = 500;
 
-/// How a message went out.
+/// The present, with the part of [`JITTER`] that is added to a wait.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Jittered {
+    pub(super) now: Millis,
+    pub(super) jitter: Millis,
+}
+
+/// How a message was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
-    /// As a frame over this carrier.
+    /// As a frame over the carrier with this number.
     Socket(u32),
-    /// As a request.
+    /// As an HTTP request.
     Post,
 }
 
@@ -39,7 +50,7 @@ struct Item {
     not_before: Millis,
 }
 
-/// As kept over a reload: the publish command, which holds key and body.
+/// A message as it is kept over a reload: the publish command, which holds the key and the body.
 #[derive(Serialize, Deserialize)]
 struct Saved {
     command: String,
@@ -48,14 +59,14 @@ struct Saved {
     reason: Option<String>,
 }
 
-/// Messages of this page that the server has not acknowledged, oldest first. One leaves when it is seen in
-/// the feed, or acknowledged and the cursor is past it, or given up by hand; never otherwise.
+/// Messages of this page that are not settled yet, oldest first. A message leaves only when it appears in the feed,
+/// when the server acknowledged it and nothing more is expected, or when a person discards it.
 #[derive(Default)]
 pub(super) struct Outbox {
     items: Vec<Item>,
-    /// The page must be told.
+    /// Whether the page must be updated.
     pub(super) changed: bool,
-    /// The store must be written.
+    /// Whether the session storage must be written.
     pub(super) unsaved: bool,
 }
 
@@ -64,7 +75,7 @@ impl Outbox {
         self.items.iter().map(|item| item.out.clone()).collect()
     }
 
-    /// Takes a new message in; `false` if there is no room at all.
+    /// Adds a new message. Returns `false` if the outbox is full.
     pub(super) fn push(&mut self, key: String, body: Body) -> bool {
         if self.items.len() >= KEPT_MOST {
             return false;
@@ -99,12 +110,12 @@ impl Outbox {
         self.remove(|item| item.out.key == key);
     }
 
-    /// The message is in the feed: the pending line gives way to it in the same picture.
+    /// Removes a message that is in the feed, so that the pending line disappears in the same frame.
     pub(super) fn seen(&mut self, key: &str) {
         self.discard(key);
     }
 
-    /// The cursor moved: acknowledged messages up to it were handed out.
+    /// Removes acknowledged messages up to the cursor, because they were delivered.
     pub(super) fn reached(&mut self, cursor: Option<Id>) {
         self.remove(|item| item.acked.is_some_and(|id| reached(cursor, id)));
     }
@@ -132,7 +143,7 @@ impl Outbox {
         }
     }
 
-    /// The server has it. The line stays until the message itself is there.
+    /// Handles an acknowledgement. The pending line stays until the message itself arrives.
     pub(super) fn stored(&mut self, key: &str, ack: &Ack, cursor: Option<Id>, now: Millis) {
         let shown = ack.duplicate == Some(true) || ack.id.is_none_or(|id| reached(cursor, id));
         if shown {
@@ -148,34 +159,27 @@ impl Outbox {
         self.touch();
     }
 
-    pub(super) fn refused_by_ref(
-        &mut self,
-        reference: u64,
-        code: Option<ErrorCode>,
-        why: String,
-        now: Millis,
-        jitter: Millis,
-    ) {
+    pub(super) fn refused_by_ref(&mut self, reference: u64, code: Option<ErrorCode>, why: String, at: Jittered) {
         if let Some(key) = self.key_of(reference) {
-            self.refused(&key, code, why, now, jitter);
+            self.refused(&key, code, why, at);
         }
     }
 
-    pub(super) fn refused(&mut self, key: &str, code: Option<ErrorCode>, why: String, now: Millis, jitter: Millis) {
+    pub(super) fn refused(&mut self, key: &str, code: Option<ErrorCode>, why: String, at: Jittered) {
         let temporary = matches!(code, Some(ErrorCode::Unavailable | ErrorCode::Unknown | ErrorCode::Timeout));
-        self.not_taken(key, temporary, Some(why), now, jitter);
+        self.not_taken(key, temporary, Some(why), at);
     }
 
-    /// A request got no answer: it is sent again, as nobody knows whether it was stored.
-    pub(super) fn unanswered(&mut self, key: &str, now: Millis, jitter: Millis) {
-        self.not_taken(key, true, None, now, jitter);
+    /// Sends a message again after a request without an answer, because it is unknown whether the message was stored.
+    pub(super) fn unanswered(&mut self, key: &str, at: Jittered) {
+        self.not_taken(key, true, None, at);
     }
 
-    fn not_taken(&mut self, key: &str, temporary: bool, reason: Option<String>, now: Millis, jitter: Millis) {
+    fn not_taken(&mut self, key: &str, temporary: bool, reason: Option<String>, at: Jittered) {
         let Some(item) = self.find(key).filter(|item| item.acked.is_none()) else { return };
         item.sent = None;
         if temporary && item.tries < AGAIN && !item.failed() {
-            item.not_before = now + (AGAIN_AFTER << item.tries) + jitter;
+            item.not_before = at.now + (AGAIN_AFTER << item.tries) + at.jitter;
             item.tries += 1;
         } else {
             item.out.state = OutgoingState::Failed { reason };
@@ -183,7 +187,7 @@ impl Outbox {
         self.touch();
     }
 
-    /// Answers to what went over this carrier will not come.
+    /// Marks messages sent over this carrier as unsent, because their answers will not arrive.
     pub(super) fn carrier_lost(&mut self, generation: u32) {
         for item in &mut self.items {
             let lost = item.sent.is_some_and(|sent| sent.way == Way::Socket(generation));
@@ -193,7 +197,7 @@ impl Outbox {
         }
     }
 
-    /// The next message to send, in the order they were written.
+    /// Returns the next message to send, in the order in which they were written.
     pub(super) fn next(&mut self, way: Way, reference: u64, now: Millis) -> Option<Outgoing> {
         if way == Way::Post && self.items.iter().any(|item| item.posting()) {
             return None;
@@ -203,7 +207,7 @@ impl Outbox {
         Some(item.out.clone())
     }
 
-    /// Answers that did not come, and what each message's line says.
+    /// Marks messages whose answer is overdue as failed, and updates the state that each line shows.
     pub(super) fn settle(&mut self, ready: bool, now: Millis) {
         let late = |item: &Item| item.sent.is_some_and(|sent| now >= sent.at + ANSWER);
         self.remove(|item| item.acked.is_some() && ready && late(item));
@@ -223,7 +227,7 @@ impl Outbox {
         self.changed |= changed;
     }
 
-    /// When [`Outbox::settle`] or [`Outbox::next`] will find something.
+    /// Returns when [`Outbox::settle`] or [`Outbox::next`] has something to do next.
     pub(super) fn due(&self, ready: bool, now: Millis) -> Option<Millis> {
         let of = |item: &Item| match item.sent {
             _ if item.failed() => None,
@@ -238,7 +242,7 @@ impl Outbox {
         if saved.is_empty() { None } else { serde_json::to_string(&saved).ok() }
     }
 
-    /// Takes back what was kept over a reload; what cannot be read is not ours.
+    /// Restores the messages that were kept over a reload. Text that cannot be parsed is ignored.
     pub(super) fn restore(&mut self, text: &str) {
         let saved: Vec<Saved> = serde_json::from_str(text).unwrap_or_default();
         for Saved { command, failed, reason } in saved.into_iter().take(WAITING_MOST) {

@@ -1,15 +1,15 @@
-//! What the pill says, and when that changes by itself.
+//! Chooses the connection state that the pill shows, and when it changes without an event.
 
 use super::{Effect, Machine, Millis, carrier::Catching, connect::DOWN_AFTER};
 use app::live::{Link, Transport, Update};
 
-/// Most connections are there before anybody could read *Connecting*.
+/// Most connections are ready before a person could read *Connecting*.
 const CONNECTING_AFTER: Millis = 300;
-/// Short breaks are not worth a word.
+/// Shorter interruptions are not shown.
 const BREAK_SHOWN_AFTER: Millis = 1_000;
 const CAUGHT_UP_FOR: Millis = 4_000;
 
-/// What is shown.
+/// The state that is shown, and the *caught up* state with the time at which it ends.
 #[derive(Default)]
 pub(super) struct Pill {
     shown: Option<Link>,
@@ -18,7 +18,7 @@ pub(super) struct Pill {
 
 impl Pill {
     pub(super) fn caught_up(&mut self, now: Millis, transport: Transport, catching: Catching) {
-        // Nobody saw the break and nothing came of it.
+        // The interruption was not shown and nothing was missed.
         if catching.away < BREAK_SHOWN_AFTER && catching.messages == 0 && !catching.partly {
             return;
         }
@@ -43,7 +43,7 @@ impl Machine {
         self.link().1
     }
 
-    /// What to show now, and when to look again.
+    /// Returns the state to show now, and when to check again.
     fn link(&self) -> (Link, Option<Millis>) {
         if self.net.working().is_some() { self.link_while_working() } else { self.link_while_away() }
     }

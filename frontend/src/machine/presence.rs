@@ -1,25 +1,25 @@
-//! Who is there and who is writing: as far as the last connection said.
+//! The readers of the channel and the people who are writing, as the server last reported them.
 
 use super::{Effect, Machine, Millis, Source};
 use app::{
     live::{Here, Transport, Update},
     page::{Page, Screen},
-    wire::{self, Presence, Typing, limits::PRESENCE_NAMES},
+    wire::{self, PresenceUpdate, Typing, limits::PRESENCE_NAMES},
 };
 
-/// The server forgets a writer after six seconds: said again well before.
+/// The interval at which a typing notice is repeated. The server forgets a notice after six seconds.
 const AGAIN: Millis = 3_000;
 
 #[derive(Default)]
-pub(super) struct Attendance {
+pub(super) struct Presence {
     here: Here,
-    /// The visitor of this page: not told of itself.
+    /// The id of this page's visitor, whose own typing is not shown.
     own: String,
-    /// When this page said that it writes.
+    /// When this page last sent a typing notice.
     said: Option<Millis>,
 }
 
-impl Attendance {
+impl Presence {
     pub(super) fn of(page: &Page) -> Self {
         let here = match &page.screen {
             Screen::Channel(channel) => channel.here.as_ref().map(Here::of).unwrap_or_default(),
@@ -28,8 +28,8 @@ impl Attendance {
         Self { here, own: page.visitor.id.clone(), said: None }
     }
 
-    fn change(&mut self, presence: Presence) {
-        let Presence { people, programs, whole, joined, left, .. } = presence;
+    fn change(&mut self, presence: PresenceUpdate) {
+        let PresenceUpdate { people, programs, whole, joined, left, .. } = presence;
         if whole {
             self.here.who.clear();
         }
@@ -43,36 +43,36 @@ impl Attendance {
 }
 
 impl Machine {
-    pub(super) fn presence(&mut self, presence: Presence) {
+    pub(super) fn presence(&mut self, presence: PresenceUpdate) {
         if !matches!(&self.source, Source::Channel(name) if *name == presence.channel) {
             return;
         }
-        // A new connection: whoever was writing before is told of again.
+        // The server repeats the current typing notices on a new connection, so forget the old ones.
         if presence.whole {
             self.emit(Effect::Update(Update::Typing(Vec::new())));
         }
-        self.attendance.change(presence);
-        let here = self.attendance.here.clone();
+        self.presence.change(presence);
+        let here = self.presence.here.clone();
         self.emit(Effect::Update(Update::Here(here)));
     }
 
     pub(super) fn typing(&mut self, typing: Typing) {
         if matches!(&self.source, Source::Channel(name) if *name == typing.channel) {
-            let others = typing.who.into_iter().filter(|sender| sender.id != self.attendance.own).collect();
+            let others = typing.who.into_iter().filter(|sender| sender.id != self.presence.own).collect();
             self.emit(Effect::Update(Update::Typing(others)));
         }
     }
 
-    /// Only a WebSocket carries it: a request for each would cost more than it is worth.
+    /// Sends typing notices over WebSocket only: an HTTP request for each notice would cost too much.
     pub(super) fn say_typing(&mut self, on: bool) {
-        let due = match self.attendance.said {
+        let due = match self.presence.said {
             Some(said) => !on || self.now >= said + AGAIN,
             None => on,
         };
         let Source::Channel(channel) = self.source.clone() else { return };
         let socket = self.net.working().filter(|main| main.transport == Transport::WebSocket);
         let Some(generation) = socket.map(|main| main.generation).filter(|_| due) else { return };
-        self.attendance.said = on.then_some(self.now);
+        self.presence.said = on.then_some(self.now);
         let command = wire::Command::Typing { reference: None, channel: channel.as_str().to_owned(), on };
         self.emit(Effect::Send { generation, text: command.to_json() });
     }

@@ -1,4 +1,6 @@
-/// A small generator (splitmix64) for spreading reconnects; nothing secret comes from it.
+//! A small random number generator that spreads reconnects.
+
+/// A splitmix64 generator. Its output is predictable, so it must not be used for secrets.
 pub(super) struct Random(u64);
 
 impl Random {
@@ -14,7 +16,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A number from 0 to `bound`.
+    /// Returns a number from 0 to `bound`, inclusive.
     pub(super) fn up_to(&mut self, bound: u64) -> u64 {
         self.next() % bound.saturating_add(1)
     }

@@ -1,30 +1,32 @@
+//! The page's position in the channel, with the detection of duplicates and gaps.
+
 use app::{
     page::Channel,
     wire::{Id, Message, Missed},
 };
 
-/// What to do with a message that arrived.
+/// The decision about a message that arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Take {
-    /// Show it.
+    /// Show the message.
     Fresh,
-    /// It is shown already: two carriers overlapped.
+    /// The message is already shown, because two carriers overlapped.
     Duplicate,
-    /// One before it did not arrive: read again from the last one seen.
+    /// A message before it is missing: read again from the last message seen.
     Gap,
-    /// Reading again did not help: show it and complain.
+    /// Reading again did not bring the missing message: show this message and warn.
     FreshAfterGap,
 }
 
-/// What of the channel was seen, and where reading goes on.
+/// The messages of the channel that were seen, and where reading continues.
 #[derive(Default)]
 pub(super) struct Reader {
     cursor: Option<Id>,
-    /// The last message shown; only higher offsets are new.
+    /// The last message shown. Only messages with a higher offset are new.
     seen: Option<Id>,
-    /// What the next message's `prev` must be, once that is known.
+    /// The `prev` that the next message must have, if it is known.
     chain: Option<Id>,
-    /// The message before which one was missing, when reading began again.
+    /// The message whose predecessor was missing, which made the page read again.
     doubted: Option<Id>,
     last_missed: Option<Missed>,
     duplicates: u64,
@@ -37,7 +39,7 @@ impl Reader {
         Self {
             cursor: Some(channel.cursor),
             seen: last,
-            // A page at an older message does not end where its cursor is: nothing is known of what follows.
+            // A page opened at an older message does not end at its cursor, so the next `prev` is unknown.
             chain: last.filter(|_| channel.at.is_none()),
             keys: channel.messages.iter().filter_map(|message| message.key.clone()).collect(),
             ..Self::default()
@@ -48,7 +50,7 @@ impl Reader {
         self.cursor
     }
 
-    /// The keys of the messages the page came with; needed once, at the start.
+    /// Takes the keys of the messages that the server rendered. Needed once, at the start.
     pub(super) fn take_keys(&mut self) -> Vec<String> {
         std::mem::take(&mut self.keys)
     }
@@ -63,7 +65,7 @@ impl Reader {
         self.doubted.is_some()
     }
 
-    /// Judges a message of the channel and moves on when it is to be shown.
+    /// Decides about a message of the channel, and advances if the message is to be shown.
     pub(super) fn take(&mut self, message: &Message) -> Take {
         if self.seen.is_some_and(|seen| message.id.offset <= seen.offset) {
             self.duplicates += 1;
@@ -72,7 +74,7 @@ impl Reader {
         let broken = self.chain.is_some() && message.prev != self.chain;
         if broken && self.doubted != Some(message.id) {
             self.doubted = Some(message.id);
-            // Heartbeats may have moved the cursor past what is missing.
+            // Heartbeats may have moved the cursor past the missing message.
             self.cursor = self.chain;
             return Take::Gap;
         }
@@ -84,15 +86,16 @@ impl Reader {
         if broken { Take::FreshAfterGap } else { Take::Fresh }
     }
 
-    /// A heartbeat: everything up to here was handed out. An older one is the opening of a second carrier.
+    /// Advances to the cursor of a heartbeat: everything up to it was delivered. A second carrier may open with an
+    /// older cursor, which is ignored.
     pub(super) fn advance(&mut self, cursor: Id) {
         if !reached_by(self.cursor, cursor) {
             self.cursor = Some(cursor);
         }
     }
 
-    /// History is gone; `false` if that was told already. Reading goes on after `to`, which in a store that
-    /// was set back lies before what was seen.
+    /// Handles missing history. Returns `false` if the same loss was reported before. Reading continues after `to`,
+    /// which is before the last message seen if the store was reset to an older state.
     pub(super) fn miss(&mut self, missed: &Missed) -> bool {
         if self.last_missed.as_ref() == Some(missed) {
             return false;

@@ -1,12 +1,14 @@
+//! Measures the round trip to the server: by a ping over WebSocket, or by a request for `/healthz` with SSE.
+
 use super::{Effect, Machine, Millis};
 use app::{live::Transport, wire::Command};
 use std::collections::VecDeque;
 
 const SAMPLES: usize = 5;
-/// A question this old is not answered any more.
+/// A ping or probe without an answer for this long is replaced by a new one.
 const GIVEN_UP: Millis = 30_000;
 
-/// How long the way to the server and back takes.
+/// The last round-trip times in milliseconds, and the ping or probe that waits for its answer.
 #[derive(Default)]
 pub(super) struct RoundTrips {
     samples: VecDeque<u32>,
@@ -15,17 +17,17 @@ pub(super) struct RoundTrips {
 }
 
 impl RoundTrips {
-    /// Another carrier, other times.
+    /// Forgets all times, because they do not apply to another carrier.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
 
-    /// Asks at once instead of at the next turn.
+    /// Measures at the next step instead of after the usual interval.
     pub(super) fn hurry(&mut self) {
         self.next_at = 0;
     }
 
-    /// Notes an answer; `false` if it is not one to a question of this kind.
+    /// Records an answer. Returns `false` if `id` is not the ping or probe that waits.
     pub(super) fn answered(&mut self, id: u64, now: Millis) -> bool {
         let Some((_, at)) = self.asked.take_if(|(asked, _)| *asked == id) else { return false };
         let sample = u32::try_from(now.saturating_sub(at)).unwrap_or(u32::MAX).max(1);
@@ -36,7 +38,7 @@ impl RoundTrips {
         true
     }
 
-    /// The median.
+    /// Returns the median of the last times, in milliseconds.
     pub(super) fn median(&self) -> Option<u32> {
         let mut sorted: Vec<u32> = self.samples.iter().copied().collect();
         sorted.sort_unstable();
@@ -84,7 +86,7 @@ impl Machine {
         if !ok {
             self.trips.asked.take_if(|(asked, _)| *asked == id);
         } else if self.trips.answered(id, self.now) {
-            // Without a network, yet the server answers: it is on this machine.
+            // The server answers although the browser is offline, so it runs on the same machine.
             self.net.offline_at = None;
         }
     }

@@ -1,22 +1,25 @@
-//! What the page says: commands in, messages out over whatever carries now.
+//! Handles the visitor's actions and sends its messages over the current carrier.
 
-use super::{Answer, Effect, Machine, Millis, Source, outbox::Way};
+use super::{
+    Answer, Effect, Machine, Millis, Source,
+    outbox::{JITTER, Jittered, Way},
+};
 use app::{
-    live::{Command, Transport, Update},
+    live::{Transport, Update, UserAction},
     wire::{self, Body, ChannelName, PublishCommand},
 };
 
 impl Machine {
-    pub(super) fn command(&mut self, command: Command, key: String) {
-        match command {
-            Command::Reconnect => {
+    pub(super) fn act(&mut self, action: UserAction, key: String) {
+        match action {
+            UserAction::Reconnect => {
                 self.net.by_hand = true;
                 self.reconnect(self.now);
             }
-            Command::Typing(on) => self.say_typing(on),
-            Command::Retry { key } => self.outbox.retry(&key),
-            Command::Discard { key } => self.outbox.discard(&key),
-            Command::Send(body) => {
+            UserAction::Typing(on) => self.say_typing(on),
+            UserAction::Retry { key } => self.outbox.retry(&key),
+            UserAction::Discard { key } => self.outbox.discard(&key),
+            UserAction::Send(body) => {
                 if matches!(self.source, Source::Channel(_)) && !self.outbox.push(key, body) {
                     self.emit(Effect::Warn("a message was not taken: too many are waiting".to_owned()));
                 }
@@ -24,16 +27,21 @@ impl Machine {
         }
     }
 
+    /// The present, for an answer after which the page may try again.
+    pub(super) fn jittered(&mut self) -> Jittered {
+        Jittered { now: self.now, jitter: self.random.up_to(JITTER) }
+    }
+
     pub(super) fn posted(&mut self, key: &str, answer: Answer) {
-        let jitter = self.random.up_to(500);
+        let at = self.jittered();
         match answer {
             Answer::Stored(ack) => self.outbox.stored(key, &ack, self.reader.cursor(), self.now),
-            Answer::Refused { code, message } => self.outbox.refused(key, code, message, self.now, jitter),
-            Answer::Lost => self.outbox.unanswered(key, self.now, jitter),
+            Answer::Refused { code, message } => self.outbox.refused(key, code, message, at),
+            Answer::Lost => self.outbox.unanswered(key, at),
         }
     }
 
-    /// Where messages go now, if the connection is good for it.
+    /// Returns how messages are sent now, or `None` if the connection is not ready.
     fn way(&self) -> Option<Way> {
         let main = self.net.working().filter(|main| main.is_ready(self.now))?;
         Some(match main.transport {

@@ -1,4 +1,5 @@
-//! WebSocket frames: wherever the network cuts them, the same comes out, and nothing larger than allowed.
+//! Fuzzes the WebSocket frame assembler: its output must not depend on where the network splits the bytes, and no
+//! message may exceed the limit.
 
 #![no_main]
 
@@ -10,7 +11,7 @@ const LIMIT: usize = 300;
 fuzz_target!(|input: &[u8]| {
     let Some((step, bytes)) = input.split_first() else { return };
     let whole = read(bytes, bytes.len());
-    assert_eq!(read(bytes, usize::from(*step)), whole, "however it is cut");
+    assert_eq!(read(bytes, usize::from(*step)), whole, "the output depends on where the bytes are split");
     for incoming in whole.0 {
         match incoming {
             Incoming::Text(text) => assert!(text.len() <= LIMIT),
@@ -21,7 +22,7 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// What comes out up to the first violation.
+/// Feeds the bytes in pieces of `step` bytes. Returns what was assembled, and the first violation.
 fn read(bytes: &[u8], step: usize) -> (Vec<Incoming>, Option<Violation>) {
     let mut assembler = Assembler::new(LIMIT);
     let mut all = Vec::new();

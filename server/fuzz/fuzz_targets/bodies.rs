@@ -1,4 +1,5 @@
-//! Bodies: nothing that arrives is bent, JSON is valid, and a message with any body is a frame that can be read.
+//! Fuzzes message bodies: a body is stored unchanged, a JSON body is valid JSON, and a frame with any body can be
+//! parsed.
 
 #![no_main]
 
@@ -12,7 +13,7 @@ fuzz_target!(|input: &[u8]| {
     let Some((kind, bytes)) = input.split_first() else { return };
     let kind = KINDS[usize::from(*kind) % KINDS.len()];
     let Ok(body) = Body::read(kind, bytes.to_vec()) else { return };
-    assert_eq!(body.as_bytes(), bytes, "kept as sent");
+    assert_eq!(body.as_bytes(), bytes, "the body is kept as sent");
     let expected = match &body {
         Body::Json(json) => compact(json),
         body => body.clone(),
@@ -24,11 +25,11 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// What readers of a frame get of a JSON body: without white space, and a JSON string is text.
+/// The body that readers of a frame receive for a JSON body: JSON without white space, or text if it is a JSON string.
 fn compact(json: &str) -> Body {
     check_json(json).expect("a JSON body is JSON");
     let compact = compact_json(json);
-    check_json(&compact).expect("and still is without white space");
+    check_json(&compact).expect("compact JSON is still JSON");
     assert_eq!(compact_json(&compact), compact);
     assert!(!compact.contains(['\n', '\r']), "one line");
     match (serde_json::from_str::<Value>(json), serde_json::from_str::<Value>(&compact)) {

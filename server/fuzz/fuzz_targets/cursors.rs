@@ -1,4 +1,4 @@
-//! Ids and epochs: one spelling each.
+//! Fuzzes ids and epochs: each value has exactly one spelling.
 
 #![no_main]
 

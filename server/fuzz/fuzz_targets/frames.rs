@@ -1,4 +1,4 @@
-//! Frames and commands: what parses prints, and is the same when it is read again.
+//! Fuzzes frames and commands: a parsed value can be printed, and parsing the printed text gives the same value.
 
 #![no_main]
 
@@ -22,7 +22,7 @@ fuzz_target!(|text: &str| {
     }
 });
 
-/// JSON is printed without the white space between its tokens.
+/// Removes the white space between JSON tokens, because printing also removes it.
 fn compact(body: &mut Body) {
     if let Body::Json(json) = body {
         *json = compact_json(json).into_owned();

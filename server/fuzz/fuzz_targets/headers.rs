@@ -1,4 +1,5 @@
-//! Headers: a first line that is read as every header, and a second for what it is held against.
+//! Fuzzes the header parsers: the first line of the input is parsed as every header, and the second line is the cookie
+//! name or the host to compare it with.
 
 #![no_main]
 
@@ -10,11 +11,11 @@ fuzz_target!(|text: &str| {
     let (first, second) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
     let _ = accept(first);
     if let Some(value) = cookie(first, second) {
-        assert!(first.contains(&format!("{second}={value}")), "a cookie is a part of its header");
+        assert!(first.contains(&format!("{second}={value}")), "a cookie value is part of its header");
         assert!(!value.contains(';'));
     }
     if same_origin(first, second) {
-        assert!(!second.is_empty(), "nothing has no origin");
+        assert!(!second.is_empty(), "an empty host has no origin");
         assert!(!same_origin(&format!("{first}0"), second), "another port or host is another origin");
     }
     let named = !first.is_empty() && !first.starts_with(':');

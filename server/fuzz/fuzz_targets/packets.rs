@@ -1,4 +1,5 @@
-//! Packets of Socket.IO: what parses prints, and is the same when it is read again; their arguments are bodies or refused.
+//! Fuzzes Socket.IO packets: parsing a printed packet gives the same packet, and each argument becomes a body or an
+//! error, without a panic.
 
 #![no_main]
 

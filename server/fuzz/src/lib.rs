@@ -1,13 +1,16 @@
-//! What parses the network as source, so that nothing else of `app` and `server` is built.
+//! Includes the parsers of network input as source files, so that nothing else of `app` and `server` is built.
 
-// The sources name `app`.
+// The included sources refer to the crate `app`.
 extern crate self as app;
 
 #[path = "../../../app/src/wire/mod.rs"]
 pub mod wire;
 
-#[path = "../../src/transport/assembler.rs"]
+#[path = "../../src/transport/websocket/assembler.rs"]
 pub mod assembler;
 
-#[path = "../../src/http/direct/head.rs"]
+#[path = "../../src/http/fast/head.rs"]
 pub mod head;
+
+#[path = "../../src/http/fast/template.rs"]
+pub mod template;

@@ -1,10 +1,12 @@
+//! `baro backup` and `baro restore`: copy the store of a data folder to a file and back.
+
 use crate::{config::Copy, engine::embedded};
 use std::io::{IsTerminal, Write};
 
 /// Copies a data folder's store into a new file.
 ///
 /// # Errors
-/// There is no store, the file is there already, or the disk is full.
+/// Returns an error if there is no store, the file already exists, or the disk is full.
 pub fn backup(options: &Copy) -> anyhow::Result<()> {
     let shown = std::io::stderr().is_terminal();
     embedded::backup(&options.data, &options.file, |done, all| {
@@ -27,10 +29,10 @@ pub fn backup(options: &Copy) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Puts such a file in the place of a data folder's store.
+/// Replaces the store of a data folder with a copy made by [`backup`].
 ///
 /// # Errors
-/// A server uses the folder, or the file is not a whole copy.
+/// Returns an error if a server uses the folder, or if the file is not a complete copy.
 pub fn restore(options: &Copy) -> anyhow::Result<()> {
     let before = embedded::restore(&options.data, &options.file)?;
     let mut out = std::io::stdout();

@@ -1,21 +1,21 @@
-//! `baro demo`: a ticker whose prices are made up, so that a chart has something to show.
+//! `baro demo`: publishes simulated prices, so that a chart has something to show.
 
 use super::{channel_url, publish::send};
 use crate::config::Demo;
 use std::{io::Write, time::Duration};
 use tokio::time::{MissedTickBehavior, interval};
 
-/// What its messages are signed with: nobody is to take the prices for real ones.
+/// The sender name of the messages, which says that the prices are not real.
 const NAME: &str = "simulated ticker";
 
-/// Companies that do not exist: symbol, first price, and how much it moves in a tick, as a part of it.
+/// Companies that do not exist: symbol, initial price, and the fraction of the price that it moves in a tick.
 const COMPANIES: [(&str, f64, f64); 4] =
     [("HANGANG", 128.40, 0.0022), ("DALBIT", 96.15, 0.0035), ("NABI", 61.80, 0.0060), ("SORI", 34.25, 0.0045)];
 
-/// Publishes made-up prices until it is stopped, or as many as were asked for.
+/// Publishes simulated prices until the process is stopped, or `options.count` times.
 ///
 /// # Errors
-/// The server refuses, or does not answer for a minute.
+/// Returns an error if the server refuses a message, or if all tries of a message fail.
 pub async fn demo(options: Demo) -> anyhow::Result<()> {
     let mut url = channel_url(&options.server.url, &options.channel)?;
     writeln!(
@@ -40,14 +40,14 @@ pub async fn demo(options: Demo) -> anyhow::Result<()> {
 /// A number from -1 to 1, most often near 0.
 fn chance() -> f64 {
     let bits = getrandom::u64().unwrap_or(0);
-    // Four small dice: their sum is near the middle more often than not.
+    // The sum of four uniform numbers is near the middle more often than at the ends.
     let sum: u64 = (0..4).map(|die| bits >> (16 * die) & 0xffff).sum();
     sum as f64 / (2.0 * 65_535.0) - 1.0
 }
 
 struct Market {
     prices: [f64; COMPANIES.len()],
-    /// Where the whole market goes for a while.
+    /// A slowly changing trend that moves all prices.
     mood: f64,
 }
 
@@ -58,8 +58,8 @@ impl Default for Market {
 }
 
 impl Market {
-    /// One tick: each price goes its own way and a little with all others, and is drawn back to where it began, so that
-    /// a demo that runs for weeks stays on its chart.
+    /// Advances by one tick. Each price moves randomly and follows the market's trend a little. It is also pulled back
+    /// to its initial price, so that a demo that runs for weeks stays on its chart.
     fn move_on(&mut self, mut chance: impl FnMut() -> f64) {
         self.mood = self.mood * 0.98 + chance() * 0.2;
         for (price, (_, first, part)) in self.prices.iter_mut().zip(COMPANIES) {
@@ -91,7 +91,7 @@ mod tests {
         for (price, (symbol, first, _)) in market.prices.iter().zip(COMPANIES) {
             assert!((first * 0.3..=first * 3.0).contains(price), "{symbol} {price}");
         }
-        // The worst that can happen does not leave it, either.
+        // Even the worst possible sequence must stay on the chart.
         for _ in 0..20_000 {
             market.move_on(|| -1.0);
         }

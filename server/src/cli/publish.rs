@@ -1,15 +1,17 @@
+//! `baro publish`: publishes a text, or the lines of standard input, to a channel.
+
 use super::{channel_url, pause, refusal};
 use crate::config::Publish;
 use anyhow::bail;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-/// Tries of one message before giving up: with the pauses between them about a minute.
+/// The number of tries of one message. Their pauses take between 33 and 65 seconds in total.
 const TRIES: u32 = 10;
 
-/// Publishes TEXT, or each line of standard input as it comes, in order.
+/// Publishes the text from the command line, or each line of standard input in order as soon as it arrives.
 ///
 /// # Errors
-/// The server refuses, or does not answer for a minute.
+/// Returns an error if the server refuses a message, or if all tries of a message fail.
 pub async fn publish(options: Publish) -> anyhow::Result<()> {
     let mut url = channel_url(&options.server.url, &options.channel)?;
     url.query_pairs_mut().append_pair("from", &options.from);
@@ -28,7 +30,7 @@ pub async fn publish(options: Publish) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One message, under one key for all tries, so that a retry never doubles it.
+/// Publishes one message. All tries use the same idempotency key, so that a retry never stores the message twice.
 pub(super) async fn send(client: &reqwest::Client, url: &reqwest::Url, body: String) -> anyhow::Result<()> {
     let key = format!("{:016x}{:016x}", getrandom::u64()?, getrandom::u64()?);
     for tries in 0..TRIES {

@@ -1,13 +1,15 @@
+//! `baro tail`: prints the messages of a channel as they arrive.
+
 use super::{channel_url, pause, refusal};
 use crate::config::TailOptions;
 use app::wire::{Body, Frame, Id};
 use futures::StreamExt;
 use std::io::Write;
 
-/// Prints a channel's messages as they come, over Server-Sent Events, and comes back by itself.
+/// Prints a channel's messages as they arrive over Server-Sent Events, and reconnects when the stream ends.
 ///
 /// # Errors
-/// The server refuses, or nobody reads what is printed.
+/// Returns an error if the server refuses the request, or if standard output is closed.
 pub async fn tail(options: TailOptions) -> anyhow::Result<()> {
     let url = channel_url(&options.server.url, &options.channel)?;
     let client = reqwest::Client::new();
@@ -34,7 +36,7 @@ pub async fn tail(options: TailOptions) -> anyhow::Result<()> {
     }
 }
 
-/// Prints until the stream ends. Every event of Baro has its frame on one `data:` line.
+/// Prints messages until the stream ends. Baro writes the frame of each event on a single `data:` line.
 async fn follow(response: reqwest::Response, cursor: &mut Option<Id>, json: bool) -> anyhow::Result<()> {
     let mut stream = response.bytes_stream();
     let mut buffer: Vec<u8> = Vec::new();

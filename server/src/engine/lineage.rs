@@ -1,42 +1,46 @@
+//! The epochs of a log: decides whether a client's cursor belongs to this log and where reading continues.
+
 use super::Offset;
 use app::wire::{Epoch, Id, MissedReason};
 
-/// The epochs of a log and the offsets each gave out: what says whether a cursor is one of ours.
+/// The epochs of a log and the last offset assigned in each. An epoch is the time between two starts of the engine.
 #[derive(Debug, Clone)]
 pub struct Lineage {
-    /// Ended epochs in order of their last offset; those that gave out nothing repeat the one before.
+    /// Ended epochs, ordered by their last offset. An epoch without messages repeats the last offset of its
+    /// predecessor.
     past: Vec<(Epoch, Offset)>,
     current: Epoch,
-    /// The last offset given out before the current epoch.
+    /// The last offset assigned before the current epoch.
     start: Offset,
 }
 
-/// What a cursor means here.
+/// What a cursor means in this log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resolved {
     /// Continue exactly after this offset.
     At(Offset),
-    /// The cursor is beyond what this log holds, or of another one: say `missed`, go on after `resume`.
+    /// The cursor is beyond the end of its epoch or belongs to another log: report `missed`, then continue after
+    /// `resume`.
     Missed {
-        /// Why.
+        /// Why messages are missed.
         reason: MissedReason,
-        /// Where to go on.
+        /// The offset after which reading continues.
         resume: Offset,
     },
 }
 
 impl Lineage {
-    /// `past` as recorded, in the order of the starts; `start` is the last offset given out so far.
+    /// `past` lists the earlier epochs in the order of their starts; `start` is the last offset assigned so far.
     pub fn new(past: Vec<(Epoch, Offset)>, current: Epoch, start: Offset) -> Self {
         Self { past, current, start }
     }
 
-    /// The last offset given out before the current epoch.
+    /// The last offset assigned before the current epoch.
     pub fn start(&self) -> Offset {
         self.start
     }
 
-    /// The id of a stored message or a cursor at this offset.
+    /// The id of the message at this offset, with the epoch that assigned the offset.
     pub fn id(&self, offset: Offset) -> Id {
         let epoch = if offset > self.start {
             self.current
@@ -47,12 +51,13 @@ impl Lineage {
         Id { epoch, offset }
     }
 
-    /// A reader's cursor in the current epoch.
+    /// A cursor at this offset in the current epoch.
     pub fn cursor(&self, offset: Offset) -> Id {
         Id { epoch: self.current, offset }
     }
 
-    /// A cursor of a known epoch, at or below that epoch's last offset, continues exactly; nothing else does.
+    /// Says where a cursor continues: exactly, only if its epoch is known and its offset is not beyond that epoch's
+    /// last.
     pub fn resolve(&self, cursor: Id, head: Offset) -> Resolved {
         let last = if cursor.epoch == self.current {
             Some(head)
@@ -74,7 +79,7 @@ mod tests {
     #[test]
     fn cursors_of_every_known_epoch_continue_and_no_others() {
         let epochs: Vec<Epoch> = (0..4).map(Epoch::from_random).collect();
-        // The second epoch gave out nothing.
+        // The second epoch has no messages.
         let lineage = Lineage::new(vec![(epochs[0], 10), (epochs[1], 10)], epochs[2], 10);
         let at = |epoch: usize, offset| lineage.resolve(Id { epoch: epochs[epoch], offset }, 15);
         assert_eq!(at(0, 10), Resolved::At(10));

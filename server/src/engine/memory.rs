@@ -1,11 +1,12 @@
-//! The memory engine: for tests and for servers that need not remember.
+//! The memory engine: keeps the log in memory only, for tests and for servers that do not need to keep messages.
 
 use super::{
-    AppendError, Appended, Draft, Engine, Lineage, Offset, Options, Query, ReadError, Slice, Stored, Tail,
+    AppendError, Appended, Dispatch, Draft, Engine, Lineage, Offset, Options, Query, ReadError, Slice, Stored,
     retention::kept_bytes,
 };
 use crate::{
     limits::{KEY_WINDOW, MEMORY_KEYS, MEMORY_MESSAGES, TRIM_SLICE},
+    lock::Lock,
     map::Map,
 };
 use app::wire::{ChannelName, Message, Time};
@@ -13,17 +14,18 @@ use futures::{FutureExt, future::BoxFuture};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     ops::Range,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
-/// Everything in memory, gone with the process.
+/// A log in memory; it is lost when the process ends.
 pub struct Memory {
     lineage: Lineage,
     options: Options,
-    tail: Arc<dyn Tail>,
-    /// Held while appending and dispatching, so that the tail sees offset order. Nothing waits in it.
-    state: Mutex<State>,
+    dispatcher: Arc<dyn Dispatch>,
+    /// Locked while appending and dispatching, so that the dispatcher sees offset order. No code waits while holding
+    /// it.
+    state: Lock<State>,
 }
 
 #[derive(Default)]
@@ -33,11 +35,11 @@ struct State {
     log: BTreeMap<Offset, Arc<Stored>>,
     bytes: u64,
     channels: Map<ChannelName, Channel>,
-    /// Channels that hold more than they may.
+    /// Channels that exceed their limits.
     over: BTreeSet<ChannelName>,
-    /// By what clients choose freely, up to a million of them: hashed so that nobody can make them collide.
+    /// Clients choose these keys and there may be a million of them, so the map uses a collision-resistant hash.
     keys: HashMap<(ChannelName, String), Used>,
-    /// In the order they were used, to forget them by.
+    /// The keys in the order of their use, to find the expired keys.
     used: VecDeque<(Duration, (ChannelName, String))>,
 }
 
@@ -56,25 +58,21 @@ struct Used {
 }
 
 impl Memory {
-    /// An empty log in a fresh epoch.
-    pub fn open(options: Options, tail: Arc<dyn Tail>) -> Self {
-        tail.begin(0, Vec::new());
+    /// Opens an empty log in a new epoch.
+    pub fn open(options: Options, dispatcher: Arc<dyn Dispatch>) -> Self {
+        dispatcher.begin(0, Vec::new());
         let lineage = Lineage::new(Vec::new(), super::fresh_epoch(), 0);
-        Self { lineage, options, tail, state: Mutex::default() }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        Self { lineage, options, dispatcher, state: Lock::default() }
     }
 
     fn append_now(&self, draft: Draft) -> Result<Appended, AppendError> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if state.closed {
             return Err(AppendError::Closed);
         }
         let now = self.options.clock.steady();
         state.forget_keys(now);
-        // Only with a key: whoever publishes without one does not pay for it.
+        // The digest is computed only for a draft with a key.
         let used_as = draft.key.clone().map(|key| ((draft.channel.clone(), key), draft.digest()));
         if let Some((key, digest)) = &used_as
             && let Some(used) = state.keys.get(key)
@@ -90,13 +88,13 @@ impl Memory {
         if !draft.fits(last) {
             return Err(AppendError::NotLast(last));
         }
-        let stored = state.store(draft, &self.lineage, &self.options, &*self.tail);
+        let stored = state.store(draft, &self.lineage, &self.options, &*self.dispatcher);
         let appended = Appended { id: stored.message.id, time: stored.message.time, duplicate: false };
         if let Some((key, digest)) = used_as {
             state.used.push_back((now, key.clone()));
             state.keys.insert(key, Used { digest, appended });
         }
-        self.tail.dispatch(&[stored]);
+        self.dispatcher.stored(&[stored]);
         Ok(appended)
     }
 }
@@ -112,7 +110,7 @@ impl State {
         }
     }
 
-    fn store(&mut self, draft: Draft, lineage: &Lineage, options: &Options, tail: &dyn Tail) -> Arc<Stored> {
+    fn store(&mut self, draft: Draft, lineage: &Lineage, options: &Options, dispatcher: &dyn Dispatch) -> Arc<Stored> {
         let offset = self.head + 1;
         let channel = self.channels.entry(draft.channel.clone()).or_default();
         let stored = Stored::new(Message {
@@ -137,27 +135,27 @@ impl State {
         if self.log.len() > MEMORY_MESSAGES {
             let oldest = self.log.first_key_value().map(|(_, stored)| stored.message.channel.clone());
             if let Some(oldest) = oldest {
-                self.drop_first(&oldest, tail);
+                self.drop_first(&oldest, dispatcher);
             }
         }
         stored
     }
 
-    /// Drops a channel's oldest message; its floor first.
-    fn drop_first(&mut self, name: &ChannelName, tail: &dyn Tail) {
+    /// Deletes a channel's oldest message. The floor moves first (clause 7 of the contract).
+    fn drop_first(&mut self, name: &ChannelName, dispatcher: &dyn Dispatch) {
         let Some(channel) = self.channels.get_mut(name) else { return };
         let Some(stored) = channel.offsets.front().and_then(|offset| self.log.get(offset)).cloned() else { return };
         let bytes = kept_bytes(&stored.message);
         channel.floor = stored.offset();
         channel.floor_time = Some(stored.message.time);
-        tail.forget(name, stored.offset());
+        dispatcher.trimmed(name, stored.offset());
         channel.offsets.pop_front();
         channel.bytes -= bytes;
         self.bytes -= bytes;
         self.log.remove(&stored.offset());
     }
 
-    /// The channel whose oldest message goes next, if any must.
+    /// The channel whose oldest message must be deleted next, if the limits are exceeded.
     fn next_to_drop(&mut self, options: &Options) -> Option<ChannelName> {
         let retention = &options.retention;
         while let Some(name) = self.over.first().cloned() {
@@ -210,7 +208,7 @@ impl Engine for Memory {
     }
 
     fn read(&self, query: Query) -> BoxFuture<'_, Result<Slice, ReadError>> {
-        async move { Ok(self.state().slice(&query)) }.boxed()
+        async move { Ok(self.state.lock().slice(&query)) }.boxed()
     }
 
     fn offsets(
@@ -220,7 +218,7 @@ impl Engine for Memory {
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<Offset>, ReadError>> {
         async move {
-            let state = self.state();
+            let state = self.state.lock();
             let all = state.range(&channel, 0, up_to);
             let newest = all.end.saturating_sub(limit).max(all.start)..all.end;
             let channel = state.channels.get(&channel);
@@ -231,7 +229,7 @@ impl Engine for Memory {
 
     fn channels(&self, after: Offset, limit: usize) -> BoxFuture<'_, Result<Vec<Arc<Stored>>, ReadError>> {
         async move {
-            let state = self.state();
+            let state = self.state.lock();
             let mut last: Vec<Offset> =
                 state.channels.values().filter_map(|c| c.offsets.back().copied()).filter(|o| *o > after).collect();
             last.sort_unstable_by(|a, b| b.cmp(a));
@@ -248,7 +246,7 @@ impl Engine for Memory {
         most: u32,
     ) -> BoxFuture<'_, Result<u32, ReadError>> {
         async move {
-            let found = self.state().range(&channel, after, up_to).len();
+            let found = self.state.lock().range(&channel, after, up_to).len();
             Ok(u32::try_from(found).unwrap_or(u32::MAX).min(most))
         }
         .boxed()
@@ -256,12 +254,12 @@ impl Engine for Memory {
 
     fn trim(&self) -> BoxFuture<'_, Result<u64, AppendError>> {
         async move {
-            let mut state = self.state();
+            let mut state = self.state.lock();
             let mut gone = 0;
             while gone < TRIM_SLICE as u64
                 && let Some(channel) = state.next_to_drop(&self.options)
             {
-                state.drop_first(&channel, &*self.tail);
+                state.drop_first(&channel, &*self.dispatcher);
                 gone += 1;
             }
             Ok(gone)
@@ -274,6 +272,6 @@ impl Engine for Memory {
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
-        async move { self.state().closed = true }.boxed()
+        async move { self.state.lock().closed = true }.boxed()
     }
 }

@@ -1,5 +1,5 @@
-//! Engines against a model of a few lines, through random histories: appends under keys and expectations, trims,
-//! time that passes, clocks that are set, restarts and crashes. What the model says, the engine must do.
+//! Tests both engines against a small model with random histories: appends with keys and expectations, trims, passing
+//! time, changes of the wall clock, restarts and crashes. The engine must do what the model predicts.
 
 use super::{
     AppendError, Draft, Retention,
@@ -12,11 +12,11 @@ use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state
 use std::{collections::HashMap, time::Duration};
 
 const CHANNELS: [&str; 3] = ["a", "b", "온실"];
-/// Small, so that histories reach it.
+/// Small, so that random histories exceed it.
 const KEPT: usize = 6;
 const AGE: u64 = 3600;
 
-/// What somebody does.
+/// One step of a history.
 #[derive(Clone, Debug)]
 enum Step {
     Append {
@@ -26,9 +26,9 @@ enum Step {
         expects: Option<Expects>,
     },
     Trim,
-    /// Seconds pass.
+    /// This many seconds pass.
     Pass(u64),
-    /// The wall clock is set, by seconds.
+    /// The wall clock is changed by this many seconds.
     Set(i64),
     Restart,
     Crash,
@@ -41,7 +41,7 @@ enum Expects {
     Any,
 }
 
-/// What an append comes to: places in the log.
+/// The outcome of an append. The numbers are indices into the model's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Outcome {
     Stored,
@@ -64,12 +64,12 @@ struct Model {
     keys: HashMap<(usize, u8), (usize, u64)>,
     wall: i64,
     steady: u64,
-    /// Wall and steady time of the last start.
+    /// Wall time and steady time of the last start.
     begun: (i64, u64),
     /// Steady time of the last commit.
     committed: u64,
     outcome: Option<Outcome>,
-    /// Entries dispatched before the last start.
+    /// Number of entries dispatched before the last start.
     earlier: usize,
 }
 
@@ -121,7 +121,7 @@ impl Model {
     }
 
     fn start(&mut self) {
-        // Time between the last commit and the end does not age keys.
+        // Keys do not age between the last commit and the restart: the store records the steady time with each commit.
         let unseen = self.steady - self.committed;
         for (_, when) in self.keys.values_mut() {
             *when += unseen;
@@ -175,7 +175,7 @@ impl ReferenceStateMachine for Model {
     }
 }
 
-/// An engine with the ids it gave out, by place in the model's log.
+/// An engine under test with the ids it assigned, indexed like the model's log.
 struct Tested {
     runtime: tokio::runtime::Runtime,
     subject: Option<Subject>,
@@ -192,7 +192,7 @@ impl Tested {
     }
 
     fn on(&self) -> &Subject {
-        self.subject.as_ref().expect("it is there between steps")
+        self.subject.as_ref().expect("a subject exists between steps")
     }
 
     fn step(&mut self, model: &Model, step: &Step) {
@@ -207,7 +207,7 @@ impl Tested {
     }
 
     fn replace(&mut self, with: impl FnOnce(&tokio::runtime::Runtime, Subject) -> Subject) {
-        let old = self.subject.take().expect("it is there between steps");
+        let old = self.subject.take().expect("a subject exists between steps");
         self.subject = Some(with(&self.runtime, old));
     }
 
@@ -234,7 +234,7 @@ impl Tested {
     }
 
     fn place(&self, id: Id) -> usize {
-        self.ids.iter().position(|known| *known == id).expect("an id that was given out")
+        self.ids.iter().position(|known| *known == id).expect("the engine assigned this id earlier")
     }
 
     fn check(&self, model: &Model) {
@@ -254,11 +254,11 @@ impl Tested {
             assert_eq!(count as usize, kept.len());
         }
         let dispatched: Vec<_> = on.journal.all().iter().map(|stored| stored.message.id).collect();
-        assert_eq!(dispatched, self.ids[model.earlier..], "the tail got everything of this life, once, in order");
+        assert_eq!(dispatched, self.ids[model.earlier..], "the dispatcher got each message since the start, in order");
     }
 }
 
-/// The same for both; the memory engine has one life only.
+/// Connects an engine to the model. `$lives` is the reference machine: the memory engine cannot restart.
 macro_rules! test_of {
     ($name:ident, $kind:expr, $lives:ty) => {
         struct $name;
@@ -283,7 +283,7 @@ macro_rules! test_of {
     };
 }
 
-/// A model that never ends.
+/// The model without restarts and crashes, for the memory engine.
 struct OneLife;
 
 impl ReferenceStateMachine for OneLife {

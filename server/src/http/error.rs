@@ -1,14 +1,15 @@
-use super::{App, negotiate};
-use crate::{session::Refusal, web};
-use app::wire::{Answer, ErrorBody, ErrorCode, ErrorDetail};
+//! A refusal as an HTTP answer.
+
+use crate::session::Refusal;
+use app::wire::{ErrorBody, ErrorCode, ErrorDetail};
 use axum::{
     Json,
-    extract::{Request, State},
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 
-/// A refusal as an HTTP answer: right status, `{"error":{"code","message"}}`.
+/// A refusal as an HTTP answer: the right status, and `{"error":{"code","message"}}`. Handlers return it; the router makes
+/// a page of it for a request that wants one.
 #[derive(Clone, Debug)]
 pub struct HttpError(pub Refusal);
 
@@ -17,6 +18,22 @@ impl HttpError {
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self(Refusal::new(code, message))
     }
+
+    /// Its status.
+    pub fn status(&self) -> StatusCode {
+        status_of(self.0.code)
+    }
+
+    /// As JSON.
+    pub(super) fn body(&self) -> ErrorBody {
+        let Refusal { code, message, last } = self.0.clone();
+        ErrorBody { error: ErrorDetail { code, message, last } }
+    }
+}
+
+/// The status of an error code.
+pub(super) fn status_of(code: ErrorCode) -> StatusCode {
+    StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 impl<R: Into<Refusal>> From<R> for HttpError {
@@ -26,36 +43,19 @@ impl<R: Into<Refusal>> From<R> for HttpError {
 }
 
 impl IntoResponse for HttpError {
+    /// JSON. The error itself travels in the extensions, for the router.
     fn into_response(self) -> Response {
-        let Refusal { code, message, last } = self.0;
+        let code = self.0.code;
         if code == ErrorCode::Internal {
-            tracing::error!(error = message, "a request failed");
+            tracing::error!(error = self.0.message, "a request failed");
         }
-        let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Json(ErrorBody { error: ErrorDetail { code, message, last } })).into_response();
+        let mut response = (self.status(), Json(self.body())).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if code.is_temporary() {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
         }
+        response.extensions_mut().insert(self);
         response
     }
-}
-
-/// The error as whoever asked can read it: a page for browsers, JSON for programs.
-pub(super) async fn answer(app: &App, request: negotiate::Asked, error: HttpError) -> Response {
-    if request.answer == Answer::Html {
-        return web::problem(app, request, &error.0).await;
-    }
-    error.into_response()
-}
-
-pub(super) async fn not_found(State(app): State<App>, request: Request) -> Response {
-    let error = HttpError::new(ErrorCode::NotFound, "nothing lives here; channels are at /c/NAME");
-    answer(&app, negotiate::Asked::take(&app, request).0, error).await
-}
-
-pub(super) async fn method_not_allowed() -> Response {
-    HttpError::new(ErrorCode::MethodNotAllowed, "this path does not take this method; publish with POST /c/NAME")
-        .into_response()
 }

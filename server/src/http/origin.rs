@@ -1,27 +1,27 @@
-//! Who may ask: `Origin` of pages, and `Host` of servers that listen on loopback.
+//! Which pages may send requests: checks `Origin`, and also `Host` if the server listens on loopback.
 
 use super::{
-    HttpError,
-    negotiate::{accepted, is_upgrade},
+    error::HttpError,
+    headers::{accepts, is_upgrade},
 };
-use app::wire::{Answer, ErrorCode, headers::same_origin};
+use app::wire::{ErrorCode, Representation, headers::same_origin};
 use axum::{
     http::{HeaderMap, HeaderValue, Method, Uri, header},
     response::Response,
 };
 use std::net::{IpAddr, SocketAddr};
 
-/// Which origins and hosts are ours.
+/// The origins and hosts that may send requests.
 #[derive(Debug)]
 pub struct Origins {
     allowed: Vec<String>,
-    /// A server bound to loopback is for this machine: a page that has its own name resolve to 127.0.0.1
-    /// (DNS rebinding) would pass the origin rule, so a foreign `Host` is refused.
+    /// The server listens on loopback, so a foreign `Host` is refused: a page that resolves its own name to 127.0.0.1
+    /// (DNS rebinding) would pass the check of the origin.
     loopback: bool,
 }
 
 impl Origins {
-    /// `allowed` as given with `--allow-origin`.
+    /// `allowed` has the values of `--allow-origin`.
     pub fn new(allowed: &[String], listen: SocketAddr) -> Self {
         let tidy = |origin: &String| origin.trim().trim_end_matches('/').to_ascii_lowercase();
         Self { allowed: allowed.iter().map(tidy).collect(), loopback: listen.ip().is_loopback() }
@@ -44,9 +44,12 @@ impl Origins {
         local || self.allowed.iter().any(|origin| origin.split_once("://").is_some_and(|(_, o)| hostname(o) == name))
     }
 
-    /// Refuses foreign pages: on everything that changes something, and on every upgrade and stream. Programs send
-    /// no `Origin` and pass. A request of Socket.IO speaks in every method (`speaks`). The origin, if its pages may read
-    /// the answer.
+    /// Refuses requests of pages of other origins if they change something, or open an upgrade or a stream. Programs
+    /// send no `Origin` and pass. With `speaks` (Socket.IO) a request can change something with every method. Returns
+    /// the origin if its pages may read the answer.
+    ///
+    /// # Errors
+    /// Returns a refusal for a foreign host or origin.
     pub(super) fn check(
         &self,
         method: &Method,
@@ -78,19 +81,14 @@ fn hostname(host: &str) -> &str {
     &host[..end.unwrap_or(host.len())]
 }
 
-/// Where the request was sent to.
-fn host<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
+/// The host that a request was sent to.
+pub(super) fn host<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
     headers.get(header::HOST).and_then(|value| value.to_str().ok()).or_else(|| uri.authority().map(|a| a.as_str()))
-}
-
-/// The address the visitor is really on.
-pub fn host_of(asked: &super::Asked) -> Option<&str> {
-    host(&asked.headers, &asked.uri)
 }
 
 fn must_be_ours(method: &Method, uri: &Uri, headers: &HeaderMap) -> bool {
     let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-    let stream = accepted(headers) == Answer::Sse
+    let stream = accepts(headers) == Representation::Sse
         || uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "as=sse"));
     !reads || stream || is_upgrade(headers)
 }

@@ -1,10 +1,12 @@
+//! Reads the messages between a reader's position and the head of the log.
+
 use super::{
-    Delivery, Hub,
-    lane::Place,
-    ring::{Share, in_order},
+    delivery::{Delivery, Position},
+    log::Log,
+    recent::{Share, in_order},
 };
 use crate::{
-    engine::{Offset, ReadError, Resolved, Slice, Stored},
+    engine::{Offset, Query, ReadError, Resolved, Slice, Stored},
     limits::{BATCH_BYTES, BEHIND_PACE},
     map::Map,
 };
@@ -13,83 +15,80 @@ use futures::{FutureExt, future::BoxFuture};
 use std::{collections::VecDeque, sync::Arc};
 use tokio::time::Instant;
 
-/// A reader that reads: what lies between its cursor and the dispatcher's head, from memory or from the store.
+/// A reader that is behind. It reads from memory or from the store.
 ///
-/// First visit, reconnect, catching up and a reader that fell behind are this one loop. Messages go out in offset
-/// order over all channels, so the cursor is one number; it never passes a message that was not handed out.
+/// A first visit, a reconnect and a reader that fell behind all use this loop. Messages are handed out in offset order
+/// over all channels, so the position is one number. It never passes a message that was not handed out.
 pub(super) struct CatchUp {
-    hub: Hub,
+    log: Arc<Log>,
     channels: Arc<[ChannelName]>,
-    cursor: Offset,
-    /// To hand out before anything else.
+    position: Position,
+    /// Deliveries that are handed out before all others.
     first: VecDeque<Delivery>,
-    /// Floors the reader was told of (or began above).
+    /// The floors that the reader was told of, or above which it began.
     told: Map<ChannelName, Offset>,
-    /// Nothing was handed out yet, and where to begin was the reader's choice: what is gone by the first look was
-    /// not missed. What goes after it is, even if it was there when the reader came.
+    /// The reader chose where to begin, and nothing was handed out yet. Messages that are trimmed before the first read
+    /// do not count as missed. Messages that are trimmed after it do, even if they existed when the reader began.
     fresh: bool,
-    /// The reader has not yet been told that it is up to date.
-    behind: bool,
-    /// Whether it wants to be told at all.
+    /// The reader must still be told when it is up to date.
+    owes_cursor: bool,
+    /// The reader wants to be told when it is up to date.
     announced: bool,
-    /// Since when it is behind, or was told how far.
+    /// When the reader fell behind, or when it was last told how far behind it is.
     lagging: Option<Instant>,
-    /// A read of the store under way. It outlives a call that was given up: else a session that publishes
-    /// without pause would begin it anew at each frame.
+    /// A read of the store in progress. It outlives a call that is dropped: a session that publishes without pause
+    /// would otherwise restart the read at each frame.
     reading: Option<Gathering>,
-    /// What it was told of who is there.
-    seen: Option<u64>,
 }
 
-/// Messages of all channels in `(cursor, head]`, some of them still being read.
+/// Messages of all channels in `(position, head]`, some of them still being read.
 struct Gathering {
     messages: Vec<Arc<Stored>>,
-    /// Up to here every channel was read completely.
+    /// Every channel was read completely up to this offset.
     complete: Offset,
     store: BoxFuture<'static, Result<Vec<(ChannelName, Slice)>, ReadError>>,
 }
 
 impl CatchUp {
-    /// From a place on, everything before it being known.
-    pub(super) fn from(hub: Hub, channels: Arc<[ChannelName]>, place: Place, announced: bool) -> Self {
+    /// Continues reading at a position.
+    pub(super) fn new(log: Arc<Log>, channels: Arc<[ChannelName]>, position: Position, announced: bool) -> Self {
         Self {
-            hub,
+            log,
             channels,
-            cursor: place.at,
+            position,
             first: VecDeque::new(),
             told: Map::default(),
             fresh: false,
-            behind: false,
+            owes_cursor: false,
             announced,
             lagging: None,
             reading: None,
-            seen: place.seen,
         }
     }
 
-    /// The reader is told once that it is up to date, when it is.
+    /// Tells the reader once when it is up to date.
     pub(super) fn announcing(mut self) -> Self {
-        (self.behind, self.announced) = (true, true);
+        (self.owes_cursor, self.announced) = (true, true);
         self
     }
 
-    /// The reader does not want to be told.
+    /// Does not tell the reader when it is up to date.
     pub(super) fn unannounced(&mut self) {
-        (self.behind, self.announced) = (false, false);
+        (self.owes_cursor, self.announced) = (false, false);
     }
 
-    /// Begins where the reader chose to.
-    pub(super) fn begin_at(&mut self, cursor: Offset) {
-        self.cursor = cursor;
+    /// Begins at an offset that the reader chose.
+    pub(super) fn begin_at(&mut self, offset: Offset) {
+        self.position.at = offset;
         self.fresh = true;
     }
 
-    /// Begins after the last message the reader has.
-    pub(super) fn begin_after(&mut self, id: Id, head: Offset) {
-        match self.hub.0.engine.lineage().resolve(id, head) {
-            Resolved::At(offset) => self.cursor = offset,
+    /// Begins after the last message that the reader has.
+    pub(super) fn begin_after(&mut self, id: Id) {
+        match self.log.resolve(id) {
+            Resolved::At(offset) => self.position.at = offset,
             Resolved::Missed { reason, resume } => {
-                let to = self.hub.cursor(resume);
+                let to = self.log.cursor(resume);
                 self.first.extend(self.channels.iter().map(|channel| {
                     Delivery::Missed(Missed { channel: channel.clone(), reason, from: id, to, to_time: None })
                 }));
@@ -98,53 +97,59 @@ impl CatchUp {
         }
     }
 
-    /// Where the reader is: everything up to here was handed out.
-    pub(super) fn place(&self) -> Place {
-        Place { at: self.cursor, seen: self.seen }
+    /// The reader's position.
+    pub(super) fn position(&self) -> Position {
+        self.position
     }
 
-    /// What comes next; empty when the reader is up to date, and was told so. A call that is given up loses nothing.
+    /// The next deliveries. Empty when the reader is up to date and was told so. Dropping the call loses nothing.
     pub(super) async fn next(&mut self, presence: bool) -> Result<Vec<Delivery>, ReadError> {
-        let at = self.hub.cursor(self.cursor);
+        let at = self.log.cursor(self.position.at);
         let lag = self.lag().await?;
-        let mut ready = self.ready(self.hub.0.ring.batch(), BATCH_BYTES).await?;
-        // From here on nothing waits: what was taken is handed out.
+        let mut ready = self.ready(self.log.recent.batch(), BATCH_BYTES).await?;
+        // No await may follow: deliveries that were taken would be lost if the call is dropped.
         if let Some(ahead) = lag.filter(|_| !ready.is_empty()) {
             ready.insert(0, Delivery::Behind(at, ahead));
         }
-        if presence && !self.behind {
-            self.hub.0.attendance.tell(&self.channels, &mut self.seen, &mut ready);
+        if presence && !self.owes_cursor {
+            self.log.presence.tell(&self.channels, &mut self.position.seen, &mut ready);
         }
         Ok(ready)
     }
 
-    /// What can be handed out now; ends with [`Delivery::Cursor`] the first time the reader is up to date.
+    /// The deliveries that can be handed out now. Ends with [`Delivery::Cursor`] the first time the reader is up to
+    /// date.
     pub(super) async fn ready(&mut self, limit: usize, bytes: usize) -> Result<Vec<Delivery>, ReadError> {
         if !self.first.is_empty() {
             return Ok(self.first.drain(..).collect());
         }
-        let head = self.hub.head();
+        let head = self.log.head();
         let mut out = Vec::new();
-        if self.cursor < head {
+        if self.position.at < head {
             self.collect(head, limit, bytes, &mut out).await?;
         }
-        if self.behind && self.cursor >= head {
-            self.behind = false;
-            out.push(Delivery::Cursor(self.hub.cursor(self.cursor)));
+        if self.owes_cursor && self.position.at >= head {
+            self.owes_cursor = false;
+            out.push(Delivery::Cursor(self.log.cursor(self.position.at)));
         }
         Ok(out)
     }
 
-    /// Whether a message is left between the cursor and the head.
+    /// Whether a message is left between the position and the head.
     pub(super) async fn has_more(&mut self) -> Result<bool, ReadError> {
-        let head = self.hub.head();
-        if self.cursor >= head {
+        let head = self.log.head();
+        if self.position.at >= head {
             return Ok(false);
         }
         for channel in &*self.channels {
-            let left = match self.hub.0.ring.share(channel, self.cursor, head, 1) {
+            let left = match self.log.recent.share(channel, self.position.at, head, 1) {
                 Share::Memory(found) => !found.is_empty(),
-                Share::Store => !self.hub.read(channel, self.cursor, head, 1, 1).await?.messages.is_empty(),
+                Share::Store => !self
+                    .log
+                    .read(Query { channel: channel.clone(), after: self.position.at, up_to: head, limit: 1, bytes: 1 })
+                    .await?
+                    .messages
+                    .is_empty(),
             };
             if left {
                 return Ok(true);
@@ -153,10 +158,10 @@ impl CatchUp {
         Ok(false)
     }
 
-    /// How far behind a reader is that does not keep up: told now and then, until it is up to date.
+    /// How many messages the reader is behind. Returned at most every [`BEHIND_PACE`], until the reader is up to date.
     async fn lag(&mut self) -> Result<Option<u32>, ReadError> {
-        let head = self.hub.head();
-        if self.cursor >= head {
+        let head = self.log.head();
+        if self.position.at >= head {
             self.lagging = None;
             return Ok(None);
         }
@@ -166,14 +171,14 @@ impl CatchUp {
         }
         let mut ahead = 0;
         for channel in &*self.channels {
-            ahead += self.hub.0.engine.count(channel.clone(), self.cursor, head, BEHIND_MOST).await?;
+            ahead += self.log.engine.count(channel.clone(), self.position.at, head, BEHIND_MOST).await?;
         }
         self.lagging = Some(Instant::now());
-        // What one batch brings is not worth a word.
-        if ahead as usize <= self.hub.0.ring.batch() {
+        // A lag of at most one batch is not worth telling.
+        if ahead as usize <= self.log.recent.batch() {
             return Ok(None);
         }
-        self.behind = self.announced;
+        self.owes_cursor = self.announced;
         Ok(Some(ahead.min(BEHIND_MOST)))
     }
 
@@ -190,7 +195,7 @@ impl CatchUp {
         }
         let Some(reading) = &mut self.reading else { return Ok(()) };
         let slices = (&mut reading.store).await;
-        // Nothing of the reader's state changed before here: this may have been given up while it waited.
+        // The position is unchanged up to this point, because the call may be dropped while it waits.
         let Some(Gathering { mut messages, mut complete, .. }) = self.reading.take() else { return Ok(()) };
         for (channel, slice) in slices? {
             if let (true, Some(last)) = (slice.more, slice.messages.last()) {
@@ -205,18 +210,18 @@ impl CatchUp {
         }
         self.fresh = false;
         let (messages, reaches) = in_order(messages, complete, limit, bytes);
-        self.cursor = reaches;
+        self.position.advance(Position { at: reaches, ..self.position });
         out.extend(messages.into_iter().map(Delivery::Message));
         Ok(())
     }
 
-    /// Takes what memory has, and begins to read the rest.
+    /// Takes the messages in memory, and begins to read the others from the store.
     fn gather(&self, head: Offset, limit: usize, bytes: usize) -> Gathering {
         let mut messages = Vec::new();
         let mut complete = head;
         let mut from_store = Vec::new();
         for channel in &*self.channels {
-            match self.hub.0.ring.share(channel, self.cursor, head, limit) {
+            match self.log.recent.share(channel, self.position.at, head, limit) {
                 Share::Memory(found) => {
                     if let (true, Some(last)) = (found.len() == limit, found.last()) {
                         complete = complete.min(last.offset());
@@ -226,14 +231,15 @@ impl CatchUp {
                 Share::Store => from_store.push(channel.clone()),
             }
         }
-        let (hub, cursor) = (self.hub.clone(), self.cursor);
+        let (log, after) = (Arc::clone(&self.log), self.position.at);
         let store = if from_store.is_empty() {
             std::future::ready(Ok(Vec::new())).boxed()
         } else {
             async move {
                 let mut slices = Vec::with_capacity(from_store.len());
                 for channel in from_store {
-                    let slice = hub.read(&channel, cursor, head, limit, bytes).await?;
+                    let query = Query { channel: channel.clone(), after, up_to: head, limit, bytes };
+                    let slice = log.read(query).await?;
                     slices.push((channel, slice));
                 }
                 Ok(slices)
@@ -245,13 +251,13 @@ impl CatchUp {
 
     fn tell_floor(&mut self, channel: ChannelName, floor: Offset, time: Option<Time>, out: &mut Vec<Delivery>) {
         let told = self.told.get(&channel).copied().unwrap_or(0);
-        if floor > self.cursor && floor > told {
+        if floor > self.position.at && floor > told {
             self.told.insert(channel.clone(), floor);
             out.push(Delivery::Missed(Missed {
                 channel,
                 reason: MissedReason::Trimmed,
-                from: self.hub.cursor(self.cursor),
-                to: self.hub.cursor(floor),
+                from: self.log.cursor(self.position.at),
+                to: self.log.cursor(floor),
                 to_time: time,
             }));
         }

@@ -1,414 +1,383 @@
-//! Readers that are up to date, side by side: what comes is encoded once and pushed to each.
+//! Up-to-date readers of the same channels in the same encoding: what is new is encoded once and written to each.
 //!
-//! A reader in a lane has no task that wakes, no timer and no buffer. Whoever does not keep up leaves the lane, reads
-//! on by itself, and comes back when it is up to date again.
+//! The idea is Phoenix's fastlane: messages go from the dispatcher straight to the connections, past the readers' tasks. A
+//! member has no task that wakes, no timer and no buffer. A reader that does not keep up leaves the lane, reads on its
+//! own, and joins again when it is up to date.
 
-use super::{Delivery, Hub};
+use super::{
+    delivery::Position,
+    lane_key::LaneKey,
+    log::Log,
+    recent::Watcher,
+    round::{Round, Segment},
+    sink::{Place, PushResult, Reader},
+};
 use crate::{
     engine::Offset,
-    limits::{BATCH_BYTES, HEARTBEAT, LANE_SLICE},
+    limits::{HEARTBEAT, LANE_SLICE, SMALL_LANE},
+    lock::Lock,
 };
-use app::wire::{ChannelName, Id};
-use bytes::{Bytes, BytesMut};
-use futures::task::AtomicWaker;
+use bytes::Bytes;
 use std::{
-    hash::{Hash, Hasher},
+    collections::VecDeque,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll},
 };
+use tokio::sync::Notify;
 
-/// Seconds after which a reader that heard nothing gets a heartbeat.
+/// Seconds after which a member that heard nothing gets a heartbeat.
 const QUIET: u32 = HEARTBEAT.as_secs() as u32;
-/// Chunks of one pass that are kept for readers at the same place. Few places are ever in use at once: who lags far
-/// behind is no longer in the lane.
-const CHUNKS: usize = 8;
 
-/// Readers that are written to by whoever publishes: waking a pump takes as long as writing to one of them.
-const FEW: usize = 4;
+/// Members whose sinks are touched before the first of them is written to: as many loads as a processor has under way.
+const PREFETCHED: usize = 8;
 
-/// Readers that are looked at together: as many as a processor fetches at once.
-const LOOKED_AT: usize = 8;
-
-/// What one write carries, the same for every reader at the same place.
-#[derive(Clone, Debug)]
-pub struct Chunk {
-    /// As they go over the line.
-    pub bytes: Bytes,
-    /// Messages in it.
-    pub messages: usize,
-}
-
-/// What becomes of a reader that was written to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Then {
-    /// It keeps up.
-    Stays,
-    /// It keeps something, or is broken: it leaves the lane and is woken.
-    Leaves,
-    /// It wanted no more than this: it leaves the lane, and nobody is woken for it.
-    Ends,
-}
-
-/// Where a reader in a lane is written to.
-pub trait Outlet: Send + Sync {
-    /// Takes a chunk, all of it; what cannot be written at once it keeps.
-    fn push(&self, chunk: &Chunk) -> Then;
-    /// Takes a heartbeat, after each [`HEARTBEAT`] without anything else.
-    fn beat(&self, bytes: &Bytes) -> Then;
-    /// Looks at what a push begins with, and does nothing.
-    fn look(&self) {}
-}
-
-/// How deliveries look on a line.
-pub trait Form: Send + Sync {
-    /// Readers share a lane if the names of their forms are the same.
-    fn name(&self) -> &'static str;
-    /// Appends deliveries, which bring the reader to `to`; `more` are waiting behind it.
-    fn encode(&self, deliveries: &[Delivery], to: Id, more: bool, out: &mut BytesMut);
-    /// A heartbeat: everything up to `cursor` was handed out.
-    fn beat(&self, cursor: Id) -> Bytes;
-}
-
-/// How one reader is written to while it is in a lane: it may come into one again and again.
-pub struct Way {
-    pub(super) form: &'static dyn Form,
-    pub(super) rider: Arc<Rider>,
-}
-
-impl Way {
-    /// To this outlet, in this form.
-    pub fn new(outlet: Arc<dyn Outlet>, form: &'static dyn Form) -> Self {
-        Self { form, rider: Arc::new(Rider { outlet, out_at: Mutex::default(), out: AtomicWaker::new() }) }
-    }
-}
-
-/// Where a reader is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    /// Everything up to here was handed out.
-    pub(super) at: Offset,
-    /// What it was told of who is there, if it wants to know.
-    pub(super) seen: Option<u64>,
-}
-
-/// What the readers of a lane have in common.
-#[derive(Clone)]
-pub(super) struct Key {
-    pub(super) channels: Arc<[ChannelName]>,
-    pub(super) form: &'static dyn Form,
-    pub(super) presence: bool,
-    pub(super) shard: usize,
-}
-
-impl PartialEq for Key {
-    fn eq(&self, other: &Self) -> bool {
-        self.shard == other.shard
-            && self.presence == other.presence
-            && self.form.name() == other.form.name()
-            && self.channels == other.channels
-    }
-}
-
-impl Eq for Key {}
-
-impl Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.channels.hash(state);
-        self.form.name().hash(state);
-        (self.presence, self.shard).hash(state);
-    }
-}
-
-/// Readers that are up to date on the same channels, in the same form.
-pub(super) struct Lane {
-    pub(super) key: Key,
-    /// Held while a slice of the readers is written to; nothing waits in it.
-    riders: Mutex<Riders>,
-    /// It is in its pump's queue, or about to be: something is new since its last pass began.
-    touched: AtomicBool,
-}
-
+/// The lanes with news, for one fan-out worker.
 #[derive(Default)]
-struct Riders {
-    seats: Vec<Option<Taken>>,
-    free: Vec<usize>,
-    /// The pass under way.
-    pass: Option<Pass>,
+pub(super) struct LaneQueue {
+    /// Each lane is in it at most twice, so the number of lanes bounds it.
+    lanes: Lock<VecDeque<Arc<Lane>>>,
+    filled: Notify,
 }
 
-/// A seat that is taken.
-struct Taken {
-    place: Place,
-    /// The second in which the reader last heard something ([`super::pump::Lanes::second`]).
-    heard: u32,
-    rider: Arc<Rider>,
-}
-
-/// One reader.
-pub(super) struct Rider {
-    outlet: Arc<dyn Outlet>,
-    /// Where it was put out, since it came into a lane last.
-    out_at: Mutex<Option<Place>>,
-    /// Who waits for that: one task at most.
-    out: AtomicWaker,
-}
-
-/// Once through the readers, up to where the log ended when it began: all get the same bytes.
-struct Pass {
-    to: Offset,
-    second: u32,
-    next: usize,
-    chunks: Vec<(Place, Step)>,
-    /// Somebody needs another pass.
-    again: bool,
-}
-
-/// What lies between a reader's place and the end of the pass.
-enum Step {
-    /// Memory does not reach back that far.
-    TooFar,
-    /// Nothing the reader is told.
-    Silent(Place),
-    /// This.
-    Say(Chunk, Place),
-}
-
-impl Lane {
-    pub(super) fn new(key: Key) -> Self {
-        Self { key, riders: Mutex::default(), touched: AtomicBool::new(false) }
-    }
-
-    fn riders(&self) -> MutexGuard<'_, Riders> {
-        self.riders.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Something is new; whether the pump has to be told.
-    pub(super) fn touch(&self) -> bool {
-        !self.touched.swap(true, Ordering::SeqCst)
-    }
-
-    /// Takes a reader in that is in no lane; the number of its seat.
-    pub(super) fn enter(&self, place: Place, rider: Arc<Rider>, second: u32) -> usize {
-        *rider.out_at() = None;
-        let mut riders = self.riders();
-        let taken = Some(Taken { place, heard: second, rider });
-        match riders.free.pop() {
-            Some(seat) => {
-                riders.seats[seat] = taken;
-                seat
-            }
-            None => {
-                riders.seats.push(taken);
-                riders.seats.len() - 1
-            }
+impl LaneQueue {
+    pub(super) fn push(&self, lane: Arc<Lane>) {
+        let was_empty = {
+            let mut lanes = self.lanes.lock();
+            lanes.push_back(lane);
+            lanes.len() == 1
+        };
+        if was_empty {
+            self.filled.notify_one();
         }
     }
 
-    /// Where the reader on this seat is, if it is still there.
-    pub(super) fn place(&self, seat: usize, rider: &Arc<Rider>) -> Option<Place> {
-        let riders = self.riders();
-        let taken = riders.seats.get(seat)?.as_ref()?;
-        Arc::ptr_eq(&taken.rider, rider).then_some(taken.place)
+    pub(super) fn pop(&self) -> Option<Arc<Lane>> {
+        self.lanes.lock().pop_front()
     }
 
-    /// Lets a reader go that wants to; where it was, if it was still there.
-    pub(super) fn leave(&self, seat: usize, rider: &Arc<Rider>) -> Option<Place> {
-        let mut riders = self.riders();
-        let there = riders.seats.get(seat)?.as_ref().is_some_and(|taken| Arc::ptr_eq(&taken.rider, rider));
-        there.then(|| riders.vacate(seat)).flatten().map(|taken| taken.place)
+    /// Takes the first lane, if it is small.
+    pub(super) fn pop_small(&self) -> Option<Arc<Lane>> {
+        self.lanes.lock().pop_front_if(|lane| lane.is_small())
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        let riders = self.riders();
-        riders.free.len() == riders.seats.len()
+        self.lanes.lock().is_empty()
     }
 
-    /// Whether its readers are so few that whoever publishes can write to them.
-    pub(super) fn is_small(&self) -> bool {
-        // Not waited for: whoever holds it is writing to them.
-        self.riders.try_lock().is_ok_and(|riders| riders.seats.len() <= FEW)
+    pub(super) async fn filled(&self) {
+        self.filled.notified().await;
+    }
+}
+
+/// Up-to-date readers of the same channels in the same encoding.
+pub(super) struct Lane {
+    pub(super) key: LaneKey,
+    /// Held while a slice of the members is written to; nothing waits while it is held.
+    members: Lock<Members>,
+    /// Something is new since the last round began: the lane is in its queue, or about to be.
+    has_news: AtomicBool,
+    pub(super) queue: Arc<LaneQueue>,
+}
+
+#[derive(Default)]
+struct Members {
+    /// Members keep their seat while a round is under way, so that each is served once.
+    seats: Vec<Option<Member>>,
+    free: Vec<usize>,
+    /// The round under way, between two slices.
+    round: Option<Round>,
+}
+
+/// A reader in a lane.
+struct Member {
+    position: Position,
+    /// The second in which it last heard something.
+    heard: u32,
+    reader: Arc<Reader>,
+}
+
+impl Watcher for Lane {
+    fn wants_presence(&self) -> bool {
+        self.key.presence
     }
 
-    /// Writes to the next slice of the readers; whether there is more to do.
-    pub(super) fn deliver(&self, hub: &Hub) -> bool {
-        let mut riders = self.riders();
-        let mut pass = riders.pass.take().unwrap_or_else(|| {
-            // Before the head is looked at: what comes in between is seen here, or touches the lane again.
-            self.touched.store(false, Ordering::SeqCst);
-            Pass::new(hub)
+    fn wake(self: Arc<Self>) {
+        if self.mark_news() {
+            let queue = Arc::clone(&self.queue);
+            queue.push(self);
+        }
+    }
+}
+
+impl Lane {
+    pub(super) fn new(key: LaneKey, queue: Arc<LaneQueue>) -> Self {
+        Self { key, members: Lock::default(), has_news: AtomicBool::new(false), queue }
+    }
+
+    /// Returns whether the lane has to be queued. In one order with the log's head: whoever clears the mark and then looks
+    /// at the head sees what was there when somebody found the mark set.
+    fn mark_news(&self) -> bool {
+        !self.has_news.swap(true, Ordering::SeqCst)
+    }
+
+    /// Takes in a reader that is in no lane.
+    pub(super) fn join(&self, position: Position, reader: Arc<Reader>, second: u32) {
+        let mut members = self.members.lock();
+        members.sit(Member { position, heard: second, reader });
+    }
+
+    /// Where a member is. `None` if the reader is no member.
+    pub(super) fn position(&self, reader: &Reader) -> Option<Position> {
+        let members = self.members.lock();
+        let Place::Inside(seat) = reader.place() else { return None };
+        members.seats[seat].as_ref().map(|member| member.position)
+    }
+
+    /// Lets a member go that wants to leave. Returns where it was, or `None` if the reader is no member.
+    pub(super) fn leave(&self, reader: &Reader) -> Option<Position> {
+        let mut members = self.members.lock();
+        let Place::Inside(seat) = reader.place() else { return None };
+        let member = members.vacate(seat)?;
+        member.reader.set_place(Place::Outside);
+        members.compact();
+        Some(member.position)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.members.lock().count() == 0
+    }
+
+    /// Whether the members are so few that the publisher itself can write to them.
+    fn is_small(&self) -> bool {
+        // Whoever holds the lock is writing to the members now.
+        self.members.try_lock().is_some_and(|members| members.seats.len() <= SMALL_LANE)
+    }
+
+    /// Writes to the next slice of the members. Returns whether there is more to do.
+    pub(super) fn deliver(&self, log: &Log, second: u32) -> bool {
+        let mut members = self.members.lock();
+        let mut round = members.round.take().unwrap_or_else(|| {
+            // Cleared before the look at the head: what comes in between is seen here, or marks the lane again.
+            self.has_news.store(false, Ordering::SeqCst);
+            Round::new(log.head(), second)
         });
         let mut written = 0;
-        while pass.next < riders.seats.len() && written < LANE_SLICE {
-            let seat = pass.next;
-            if seat.is_multiple_of(LOOKED_AT) {
-                riders.look_at(seat);
+        while round.next < members.seats.len() && written < LANE_SLICE {
+            let seat = round.next;
+            if seat.is_multiple_of(PREFETCHED) {
+                members.prefetch(seat);
             }
-            pass.next += 1;
-            written += usize::from(riders.serve(&self.key, hub, &mut pass, seat));
+            round.next += 1;
+            let Some(member) = &mut members.seats[seat] else { continue };
+            let (said, result) = member.serve(&self.key, log, &mut round);
+            written += usize::from(said);
+            members.follow(seat, result);
         }
-        let ended = pass.next >= riders.seats.len();
-        let again = ended && pass.again && self.touch();
-        if !ended {
-            riders.pass = Some(pass);
+        let ended = round.next >= members.seats.len();
+        let again = ended && round.again && self.mark_news();
+        if ended {
+            members.compact();
+        } else {
+            members.round = Some(round);
         }
         !ended || again
     }
 
-    /// A heartbeat to those who heard nothing for a while, from a seat on; the seat to go on with.
-    pub(super) fn beat(&self, hub: &Hub, from: usize) -> Option<usize> {
-        let mut riders = self.riders();
-        let mut pass = Pass::new(hub);
-        let mut beats: Option<(Offset, Bytes)> = None;
+    /// Sends a heartbeat to the members from a seat on that heard nothing for a while. Returns the seat to go on with, after
+    /// one slice. A member that moves to a lower seat meanwhile is looked at a second later.
+    pub(super) fn heartbeat(&self, log: &Log, second: u32, from: usize) -> Option<usize> {
+        let mut members = self.members.lock();
+        let mut round = Round::new(log.head(), second);
+        let mut last_beat: Option<(Offset, Bytes)> = None;
         let mut written = 0;
-        for seat in from..riders.seats.len() {
-            let quiet = |taken: &Taken| pass.second.saturating_sub(taken.heard) >= QUIET;
-            if !riders.seats[seat].as_ref().is_some_and(quiet) {
+        for seat in from..members.seats.len() {
+            let Some(Some(member)) = members.seats.get_mut(seat) else { continue };
+            if second.saturating_sub(member.heard) < QUIET {
                 continue;
             }
             if written == LANE_SLICE {
                 return Some(seat);
             }
             written += 1;
-            // Only so may the cursor pass what other channels got: nothing of ours lies between.
-            if riders.serve(&self.key, hub, &mut pass, seat) {
-                continue;
+            // A cursor may pass the messages of other channels only after this: no message of the lane's lies between.
+            let (said, mut result) = member.serve(&self.key, log, &mut round);
+            if !said && result == PushResult::Written {
+                let at = member.position.at;
+                let (_, bytes) = match &mut last_beat {
+                    Some(beat) if beat.0 == at => beat,
+                    other => other.insert((at, self.key.encoder.heartbeat(log.cursor(at)))),
+                };
+                member.heard = second;
+                result = member.reader.sink.heartbeat(bytes);
             }
-            let Some(Some(taken)) = riders.seats.get_mut(seat) else { continue };
-            taken.heard = pass.second;
-            let at = taken.place.at;
-            let (_, bytes) = match &mut beats {
-                Some(beat) if beat.0 == at => beat,
-                other => other.insert((at, self.key.form.beat(hub.cursor(at)))),
-            };
-            let then = taken.rider.outlet.beat(bytes);
-            riders.follow(seat, then);
+            members.follow(seat, result);
         }
+        members.compact();
         None
     }
 
-    /// Everybody out: the server stops.
+    /// Puts every member out: the server stops.
     pub(super) fn clear(&self) {
-        let mut riders = self.riders();
-        for seat in 0..riders.seats.len() {
-            riders.put_out(seat);
+        let mut members = self.members.lock();
+        for member in std::mem::take(&mut *members).seats.into_iter().flatten() {
+            member.put_out(PushResult::Behind);
         }
     }
 }
 
-impl Riders {
-    /// Looks at some readers before they are written to. Of a thousand readers the memory of each is far away, and in one
-    /// place after the other: so it is fetched for some of them at once, while the processor would wait for each.
-    fn look_at(&self, from: usize) {
-        self.seats[from..].iter().take(LOOKED_AT).flatten().for_each(|taken| taken.rider.outlet.look());
+impl Members {
+    fn count(&self) -> usize {
+        self.seats.len() - self.free.len()
     }
 
-    fn vacate(&mut self, seat: usize) -> Option<Taken> {
-        let taken = self.seats.get_mut(seat)?.take()?;
-        self.free.push(seat);
-        if self.free.len() == self.seats.len() {
-            // Nobody is left: a crowd that is gone keeps no memory.
-            (self.seats, self.free) = (Vec::new(), Vec::new());
+    fn sit(&mut self, member: Member) {
+        let seat = self.free.pop().unwrap_or_else(|| {
+            self.seats.push(None);
+            self.seats.len() - 1
+        });
+        member.reader.set_place(Place::Inside(seat));
+        self.seats[seat] = Some(member);
+    }
+
+    /// See [`super::Sink::prefetch`].
+    fn prefetch(&self, from: usize) {
+        self.seats[from..].iter().take(PREFETCHED).flatten().for_each(|member| member.reader.sink.prefetch());
+    }
+
+    /// Keeps a member after a push, or lets it go.
+    fn follow(&mut self, seat: usize, result: PushResult) {
+        if result != PushResult::Written
+            && let Some(member) = self.vacate(seat)
+        {
+            member.put_out(result);
         }
-        Some(taken)
     }
 
-    fn put_out(&mut self, seat: usize) {
-        self.follow(seat, Then::Leaves);
+    fn vacate(&mut self, seat: usize) -> Option<Member> {
+        let member = self.seats.get_mut(seat)?.take()?;
+        self.free.push(seat);
+        Some(member)
     }
 
-    fn follow(&mut self, seat: usize, then: Then) {
-        if then == Then::Stays {
+    /// Gives free seats back when they are more than the members, unless a round is under way: a crowd that left is neither
+    /// kept nor walked.
+    fn compact(&mut self) {
+        if self.round.is_some() || self.free.len() <= self.count() {
             return;
         }
-        if let Some(Taken { place, rider, .. }) = self.vacate(seat) {
-            *rider.out_at() = Some(place);
-            if then == Then::Leaves {
-                rider.out.wake();
-            }
-        }
-    }
-
-    /// Brings one reader to the end of the pass; whether anything was said.
-    fn serve(&mut self, key: &Key, hub: &Hub, pass: &mut Pass, seat: usize) -> bool {
-        let Some(Some(taken)) = self.seats.get_mut(seat) else { return false };
-        let known = pass.step(key, hub, taken.place);
-        let (then, said) = match &pass.chunks[known].1 {
-            Step::TooFar => (Then::Leaves, false),
-            Step::Silent(to) => {
-                taken.place = *to;
-                (Then::Stays, false)
-            }
-            Step::Say(chunk, to) => {
-                taken.place = *to;
-                taken.heard = pass.second;
-                pass.again |= to.at < pass.to;
-                (taken.rider.outlet.push(chunk), true)
-            }
-        };
-        self.follow(seat, then);
-        said
+        let members = self.count();
+        let seats = std::mem::replace(&mut self.seats, Vec::with_capacity(members));
+        self.free = Vec::new();
+        seats.into_iter().flatten().for_each(|member| self.sit(member));
     }
 }
 
-impl Pass {
-    fn new(hub: &Hub) -> Self {
-        Self { to: hub.head(), second: hub.0.lanes.second(), next: 0, chunks: Vec::new(), again: false }
+impl Member {
+    /// Brings the member to the end of the round. Returns whether anything was pushed, and what became of it.
+    fn serve(&mut self, key: &LaneKey, log: &Log, round: &mut Round) -> (bool, PushResult) {
+        let (to, second) = (round.to, round.second);
+        match round.segment(key, log, self.position) {
+            Segment::TooFar => (false, PushResult::Behind),
+            Segment::Silent(position) => {
+                self.position.advance(*position);
+                (false, PushResult::Written)
+            }
+            Segment::Chunk(chunk, position) => {
+                self.position.advance(*position);
+                self.heard = second;
+                let result = self.reader.sink.push(chunk);
+                let is_short = position.at < to;
+                round.again |= is_short;
+                (true, result)
+            }
+        }
     }
 
-    /// Which of the chunks has the step from this place.
-    fn step(&mut self, key: &Key, hub: &Hub, from: Place) -> usize {
-        if let Some(known) = self.chunks.iter().rposition(|(place, _)| *place == from) {
-            return known;
+    /// Tells the reader that it is no member any more.
+    fn put_out(self, result: PushResult) {
+        self.reader.set_place(Place::PutOut(self.position));
+        if result == PushResult::Behind {
+            self.reader.wake();
         }
-        let step = self.prepare(key, hub, from);
-        if self.chunks.len() == CHUNKS {
-            self.chunks.remove(0);
-        }
-        self.chunks.push((from, step));
-        self.chunks.len() - 1
-    }
-
-    fn prepare(&self, key: &Key, hub: &Hub, from: Place) -> Step {
-        let to = self.to.max(from.at);
-        let Some((messages, at)) = hub.0.ring.recent(&key.channels, from.at, to, BATCH_BYTES) else {
-            return Step::TooFar;
-        };
-        let count = messages.len();
-        let mut deliveries: Vec<Delivery> = messages.into_iter().map(Delivery::Message).collect();
-        let mut seen = from.seen;
-        if key.presence {
-            hub.0.attendance.tell(&key.channels, &mut seen, &mut deliveries);
-        }
-        let place = Place { at, seen };
-        if deliveries.is_empty() {
-            return Step::Silent(place);
-        }
-        let mut out = BytesMut::new();
-        key.form.encode(&deliveries, hub.cursor(at), at < to, &mut out);
-        if out.is_empty() {
-            return Step::Silent(place);
-        }
-        Step::Say(Chunk { bytes: out.freeze(), messages: count }, place)
     }
 }
 
-impl Rider {
-    fn out_at(&self) -> MutexGuard<'_, Option<Place>> {
-        self.out_at.lock().unwrap_or_else(PoisonError::into_inner)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::{Chunk, Delivery, Encoder, Sink};
+    use app::wire::Id;
+    use bytes::BytesMut;
+    use proptest::prelude::*;
+
+    struct Nowhere;
+
+    impl Sink for Nowhere {
+        fn push(&self, _: &Chunk) -> PushResult {
+            PushResult::Written
+        }
+
+        fn heartbeat(&self, _: &Bytes) -> PushResult {
+            PushResult::Written
+        }
     }
 
-    /// Where it was put out, if it was.
-    pub(super) fn exit(&self) -> Option<Place> {
-        *self.out_at()
+    impl Encoder for Nowhere {
+        fn name(&self) -> &'static str {
+            "nowhere"
+        }
+
+        fn encode(&self, _: &[Delivery], _: Id, _: bool, _: &mut BytesMut) {}
+
+        fn heartbeat(&self, _: Id) -> Bytes {
+            Bytes::new()
+        }
     }
 
-    /// Resolves when it was put out.
-    pub(super) fn poll_put_out(&self, cx: &mut Context<'_>) -> Poll<Place> {
-        // Before the look: whoever puts it out after that wakes this task.
-        self.out.register(cx.waker());
-        self.exit().map_or(Poll::Pending, Poll::Ready)
+    proptest! {
+        /// Whichever members leave between the slices of a round: each one that stays is served once, knows its seat, and
+        /// the seats of the others are given back when the round has ended.
+        #[test]
+        fn no_member_is_left_out_of_a_round_when_others_leave(
+            count in 1usize..40, slices in prop::collection::vec((0usize..10, prop::collection::vec(0usize..40, 0..6)), 0..12),
+        ) {
+            let readers: Vec<_> = (0..count).map(|_| Reader::new(Arc::new(Nowhere), &Nowhere)).collect();
+            let mut members = Members { round: Some(Round::new(0, 0)), ..Members::default() };
+            for (number, reader) in readers.iter().enumerate() {
+                let position = Position { at: number as Offset, seen: None };
+                members.sit(Member { position, heard: 0, reader: Arc::clone(reader) });
+            }
+            let mut served = vec![0; count];
+            let mut gone = vec![false; count];
+            let everybody = (usize::MAX, Vec::new());
+            for (slice, leaving) in slices.into_iter().chain([everybody]) {
+                let round = members.round.as_mut().unwrap();
+                let end = round.next.saturating_add(slice).min(members.seats.len());
+                for member in members.seats[round.next..end].iter().flatten() {
+                    served[member.position.at as usize] += 1;
+                }
+                round.next = end;
+                for number in leaving.into_iter().filter(|number| *number < count) {
+                    if !std::mem::replace(&mut gone[number], true) {
+                        let Place::Inside(seat) = readers[number].place() else { panic!("it is inside") };
+                        prop_assert_eq!(members.vacate(seat).unwrap().position.at, number as Offset);
+                        members.compact();
+                    }
+                }
+            }
+            members.round = None;
+            members.compact();
+            for number in 0..count {
+                prop_assert!(served[number] <= 1 && (gone[number] || served[number] == 1), "{number}: {served:?}");
+            }
+            prop_assert_eq!(members.count(), gone.iter().filter(|gone| !**gone).count());
+            prop_assert!(members.seats.len() <= 2 * members.count());
+            for (seat, member) in members.seats.iter().enumerate() {
+                let is_right = |member: &Member| matches!(member.reader.place(), Place::Inside(at) if at == seat);
+                prop_assert!(member.as_ref().is_none_or(is_right));
+            }
+        }
     }
 }

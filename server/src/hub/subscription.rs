@@ -1,102 +1,103 @@
+//! One reader's cursor over a set of channels: behind, it reads; at the head, it sits in a lane.
+
 use super::{
-    Hub, Start,
+    Start,
     catch_up::CatchUp,
-    lane::{Place, Way},
+    delivery::{Delivery, Ended, Position},
+    fanout::{Fanout, Membership},
+    log::Log,
     presence::Lease,
-    pump::{Seat, ride},
+    sink::Reader,
 };
-use crate::engine::{ReadError, Resolved, Stored};
-use app::wire::{ChannelName, Id, Missed, Presence, Sender, Typing};
+use crate::engine::{ReadError, Resolved};
+use app::wire::{ChannelName, Id, Sender};
 use std::{
     future::poll_fn,
     sync::Arc,
     task::{Context, Poll},
 };
 
-/// What a subscription hands out.
-#[derive(Clone, Debug)]
-pub enum Delivery {
-    /// The next message.
-    Message(Arc<Stored>),
-    /// Messages before the next one are gone.
-    Missed(Missed),
-    /// Everything up to here was handed out: after catching up, and as heartbeat.
-    Cursor(Id),
-    /// Everything up to here was handed out, and so many messages are not, yet.
-    Behind(Id, u32),
-    /// Who came and who went.
-    Presence(Presence),
-    /// Who is writing.
-    Typing(Typing),
-}
-
-/// Why a subscription hands nothing out any more.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Ended {
-    /// The server stops.
-    #[error("the server is stopping")]
-    Closed,
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] ReadError),
-}
-
 /// One reader's cursor over a set of channels.
 ///
-/// Behind, it reads; up to date, it sits in a lane and what comes is pushed to it. Whichever it is, messages come in
-/// offset order, none twice and none left out.
+/// ```text
+///            reads what lies before the head            is up to date: joins a lane
+///   Behind ─────────────────────────────────▶ Behind ─────────────────────────────────▶ AtHead
+///     ▲                                                                                   │
+///     └──────────────────────── does not keep up: is put out of the lane ─────────────────┘
+/// ```
+///
+/// In each state messages come in offset order, none twice and none left out: [`Position::advance`] asserts that a
+/// position never moves back. Between two calls a subscription may rest ([`State::Resting`]), which keeps no memory for
+/// reading.
 pub struct Subscription {
-    hub: Hub,
+    fanout: Arc<Fanout>,
     channels: Arc<[ChannelName]>,
-    /// Whether the reader is told when it has caught up.
+    /// The reader is told when it has caught up.
     announced: bool,
-    /// Whether it is told who comes and goes.
+    /// The reader is told who comes and goes.
     presence: bool,
-    /// Its place in the channels. In a box: polls have none.
+    /// The reader's own presence. Boxed: most polls have none.
     lease: Option<Box<Lease>>,
     state: State,
 }
 
 enum State {
-    /// It neither reads nor waits to be written to.
-    Resting(Place),
+    /// Neither reads nor waits to be written to.
+    Resting(Position),
+    /// Reads what lies between its position and the head.
     Behind(Box<CatchUp>),
-    UpToDate(Seat),
+    /// Up to date: what is new is pushed.
+    AtHead(Membership),
+}
+
+impl State {
+    fn position(&self) -> Position {
+        match self {
+            Self::Resting(position) => *position,
+            Self::Behind(catch_up) => catch_up.position(),
+            Self::AtHead(membership) => membership.position(),
+        }
+    }
 }
 
 impl Subscription {
-    pub(super) async fn open(hub: Hub, channels: Vec<ChannelName>, start: Start) -> Result<Self, ReadError> {
+    pub(super) async fn open(fanout: Arc<Fanout>, channels: Vec<ChannelName>, start: Start) -> Result<Self, ReadError> {
         let channels: Arc<[ChannelName]> = channels.into();
-        let head = hub.head();
-        let here = Place { at: head, seen: None };
-        let mut behind = CatchUp::from(hub.clone(), Arc::clone(&channels), here, true).announcing();
+        let log = Arc::clone(&fanout.log);
+        let head = log.head();
+        let position = Position { at: head, seen: None };
+        let mut catch_up = CatchUp::new(Arc::clone(&log), Arc::clone(&channels), position, true).announcing();
         match start {
             Start::Now => {}
-            Start::After(id) => behind.begin_after(id, head),
-            Start::Earliest => behind.begin_at(0),
+            Start::After(id) => catch_up.begin_after(id),
+            Start::Earliest => catch_up.begin_at(0),
             Start::Last(count) => {
-                let (newest, _) = hub.newest(&channels, head, count).await?;
-                behind.begin_at(newest.first().map_or(head, |first| first - 1));
+                let (newest, _) = log.newest(&channels, head, count).await?;
+                catch_up.begin_at(newest.first().map_or(head, |first| first - 1));
             }
         }
-        let state = State::Behind(Box::new(behind));
-        Ok(Self { hub, channels, announced: true, presence: false, lease: None, state })
+        let state = State::Behind(Box::new(catch_up));
+        Ok(Self { fanout, channels, announced: true, presence: false, lease: None, state })
     }
 
-    /// Does not say when the reader has caught up: for clients to whom every frame is a message.
+    fn log(&self) -> &Arc<Log> {
+        &self.fanout.log
+    }
+
+    /// Does not say when the reader has caught up, for clients that take every frame for a message.
     #[must_use]
     pub fn unannounced(mut self) -> Self {
         self.announced = false;
-        if let State::Behind(behind) = &mut self.state {
-            behind.unannounced();
+        if let State::Behind(catch_up) = &mut self.state {
+            catch_up.unannounced();
         }
         self
     }
 
-    /// The reader is present in its channels as `sender`, while this lives.
+    /// The reader is present in its channels as `sender` while the subscription lives.
     #[must_use]
     pub fn attended_by(mut self, sender: Arc<Sender>) -> Self {
-        self.lease = Some(Box::new(self.hub.0.attendance.enter(Arc::clone(&self.channels), sender)));
+        self.lease = Some(Box::new(self.log().presence.enter(Arc::clone(&self.channels), sender)));
         self
     }
 
@@ -107,128 +108,113 @@ impl Subscription {
         self
     }
 
-    /// Whether it listens to anything.
-    pub fn has_channels(&self) -> bool {
-        !self.channels.is_empty()
+    /// The channels it reads.
+    pub fn channels(&self) -> &[ChannelName] {
+        &self.channels
     }
 
-    /// Where the reader is: everything up to here was handed out, or pushed.
+    /// The reader's cursor: everything up to here was handed out, or pushed.
     pub fn cursor(&self) -> Id {
-        let place = match &self.state {
-            State::Resting(place) => *place,
-            State::Behind(behind) => behind.place(),
-            State::UpToDate(seat) => seat.place(),
-        };
-        self.hub.cursor(place.at)
+        self.log().cursor(self.state.position().at)
     }
 
-    /// Leaves the lane, if it is in one.
-    fn leave(&mut self) -> Place {
-        let place = match &self.state {
-            State::Resting(place) => return *place,
-            State::Behind(behind) => return behind.place(),
-            State::UpToDate(seat) => seat.leave(),
+    /// Leaves the lane, if it is in one, and rests.
+    fn rest_here(&mut self) -> Position {
+        let position = match &self.state {
+            State::AtHead(membership) => membership.leave().unwrap_or_else(|| membership.position()),
+            state => state.position(),
         };
-        self.state = State::Resting(place);
-        place
+        self.state = State::Resting(position);
+        position
     }
 
     /// Reads from where the reader is.
     fn behind(&mut self) -> &mut CatchUp {
-        let place = self.leave();
         if !matches!(self.state, State::Behind(_)) {
-            let behind = CatchUp::from(self.hub.clone(), Arc::clone(&self.channels), place, self.announced);
-            self.state = State::Behind(Box::new(behind));
+            let position = self.rest_here();
+            let catch_up = CatchUp::new(Arc::clone(self.log()), Arc::clone(&self.channels), position, self.announced);
+            self.state = State::Behind(Box::new(catch_up));
         }
         match &mut self.state {
-            State::Behind(behind) => behind,
-            State::Resting(_) | State::UpToDate(_) => unreachable!("it was made to read"),
+            State::Behind(catch_up) => catch_up,
+            State::Resting(_) | State::AtHead(_) => unreachable!("the state was set to Behind"),
         }
     }
 
-    /// Goes on after a cursor; `false`, and nothing is done, if it is not one of this log.
-    pub fn go_on_after(&mut self, id: Id) -> bool {
-        let Resolved::At(at) = self.hub.0.engine.lineage().resolve(id, self.hub.head()) else { return false };
-        self.leave();
-        self.state = State::Resting(Place { at, seen: None });
+    /// Moves to another cursor, also an earlier one. Returns `false`, and does nothing, if it is not one of this log.
+    pub fn move_to(&mut self, id: Id) -> bool {
+        let Resolved::At(at) = self.log().resolve(id) else { return false };
+        self.rest_here();
+        self.state = State::Resting(Position { at, seen: None });
         true
     }
 
-    /// Replaces the set of channels. New ones begin after the cursor this returns; what the old ones have up
-    /// to there was handed out.
+    /// Replaces the set of channels. New channels begin after the cursor that this returns; what the old ones have up to
+    /// there was handed out.
     pub fn replace(&mut self, channels: Vec<ChannelName>) -> Id {
-        let place = self.leave();
+        let position = self.rest_here();
         self.channels = channels.into();
         if let Some(lease) = &mut self.lease {
             lease.replace(Arc::clone(&self.channels));
         }
-        self.state = State::Resting(Place { seen: None, ..place });
-        self.hub.cursor(place.at)
+        self.state = State::Resting(Position { seen: None, ..position });
+        self.log().cursor(position.at)
     }
 
-    /// What comes next and is not pushed, waiting for it if need be; empty when the reader was put out of its lane:
-    /// call again when everything that was pushed is written. While this waits, what comes is pushed on `way`. A call
-    /// that is given up loses nothing.
+    /// What comes next and is not pushed; waits for it. While this waits, what is new is pushed to `reader`. Empty when the
+    /// reader was put out of its lane: call again when everything that was pushed is written. Dropping the call loses
+    /// nothing.
     ///
     /// # Errors
-    /// The store cannot be read, or the server stops.
-    pub async fn next(&mut self, way: &Way) -> Result<Vec<Delivery>, Ended> {
+    /// Returns an error if the store cannot be read, or if the server stops.
+    pub async fn next(&mut self, reader: &Arc<Reader>) -> Result<Vec<Delivery>, Ended> {
         loop {
-            if let State::UpToDate(seat) = &mut self.state {
-                let place = poll_fn(|cx| seat.poll_put_out(cx)).await;
-                self.state = State::Resting(place);
+            if let State::AtHead(membership) = &self.state {
+                let position = poll_fn(|cx| membership.poll_put_out(cx)).await;
+                self.state = State::Resting(position);
                 return Ok(Vec::new());
             }
-            if self.hub.is_closing() {
+            if self.log().is_closing() {
                 return Err(Ended::Closed);
             }
             let presence = self.presence;
-            let behind = self.behind();
-            // In a box: a reader that is up to date keeps no room for reading.
-            let ready = Box::pin(behind.next(presence)).await?;
-            if !ready.is_empty() {
-                return Ok(ready);
+            // Boxed: a reader at the head keeps no room for reading.
+            let deliveries = Box::pin(self.behind().next(presence)).await?;
+            if !deliveries.is_empty() {
+                return Ok(deliveries);
             }
-            let place = behind.place();
-            self.ride(place, way)?;
+            self.wait(reader)?;
         }
     }
 
-    fn ride(&mut self, place: Place, way: &Way) -> Result<(), Ended> {
-        let seat = ride(&self.hub, &self.channels, self.presence, place, way).ok_or(Ended::Closed)?;
-        // The same names as those of all others in the lane: they are found at once the next time.
-        self.channels = Arc::clone(seat.channels());
-        self.state = State::UpToDate(seat);
+    /// From now on what is new is pushed to `reader`, as if everything before it was handed out.
+    ///
+    /// # Errors
+    /// Returns an error if the server stops.
+    pub fn wait(&mut self, reader: &Arc<Reader>) -> Result<(), Ended> {
+        let position = self.rest_here();
+        let joined = self.fanout.join(&self.channels, self.presence, position, reader);
+        let membership = joined.ok_or(Ended::Closed)?;
+        // The lane's own names: the next time its key is compared they are found equal by their address.
+        self.channels = Arc::clone(membership.channels());
+        self.state = State::AtHead(membership);
         Ok(())
     }
 
-    /// From here on what comes is pushed on `way`, as if everything before it was handed out.
-    ///
-    /// # Errors
-    /// The server stops.
-    pub fn wait(&mut self, way: &Way) -> Result<(), Ended> {
-        let place = self.leave();
-        self.ride(place, way)
-    }
-
-    /// From here on nothing is pushed any more; how far the reader came, if it waited until now.
+    /// From now on nothing is pushed. Returns the reader's cursor if it was in its lane until now.
     pub fn rest(&mut self) -> Option<Id> {
-        let (place, waited) = match &self.state {
-            State::Resting(place) => (*place, false),
-            State::Behind(behind) => (behind.place(), false),
-            State::UpToDate(seat) => match seat.give_up() {
-                Some(place) => (place, true),
-                None => (seat.place(), false),
-            },
+        let left = match &self.state {
+            State::AtHead(membership) => membership.leave(),
+            State::Resting(_) | State::Behind(_) => None,
         };
-        self.state = State::Resting(place);
-        waited.then(|| self.hub.cursor(place.at))
+        self.state = State::Resting(left.unwrap_or_else(|| self.state.position()));
+        left.map(|position| self.log().cursor(position.at))
     }
 
     /// Resolves when nothing is pushed any more.
     pub fn poll_put_out(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &self.state {
-            State::UpToDate(seat) => seat.poll_put_out(cx).map(drop),
+            State::AtHead(membership) => membership.poll_put_out(cx).map(drop),
             State::Resting(_) | State::Behind(_) => Poll::Ready(()),
         }
     }
@@ -236,7 +222,7 @@ impl Subscription {
     /// What can be handed out now, without waiting for anything new.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Returns an error if the store cannot be read.
     pub async fn ready(&mut self, limit: usize, bytes: usize) -> Result<Vec<Delivery>, ReadError> {
         self.behind().ready(limit, bytes).await
     }
@@ -244,7 +230,7 @@ impl Subscription {
     /// Whether a message is left between the cursor and the head.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// Returns an error if the store cannot be read.
     pub async fn has_more(&mut self) -> Result<bool, ReadError> {
         self.behind().has_more().await
     }

@@ -1,21 +1,10 @@
-//! Bytes to frames and back, nothing else: WebSocket, SSE, Socket.IO, and the JSON answers of polls.
+//! The transports turn bytes into frames and frames into bytes, and do nothing else.
+//!
+//! - [`websocket`], [`sse`], [`socket_io`]: one transport each. Answers to polls are plain HTTP, so they are in `http`.
+//! - `sink`: makes a connection a sink of the hub. `goodbye`: how a connection ends on every transport.
 
-mod alarm;
-mod assembler;
-mod farewell;
-mod guarded;
-mod pipe;
-pub mod poll;
-mod pulse;
+mod goodbye;
+mod sink;
 pub mod socket_io;
 pub mod sse;
-mod takeover;
 pub mod websocket;
-
-pub use alarm::Alarm;
-pub use assembler::{Assembler, Incoming, Violation};
-pub use farewell::{Ended, Farewell};
-pub use guarded::Guarded;
-pub use pipe::{Gone, Pipe};
-pub use pulse::Pulse;
-pub use takeover::{Head, Line, Run, Takeover};

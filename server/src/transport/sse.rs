@@ -1,10 +1,13 @@
-//! Server-Sent Events (HTML Standard, section 9.2): messages are plain `data:` events with `id:`, all other
-//! frames carry `event:` with their type, and the heartbeat is a real event with `id:`.
+//! Server-Sent Events (HTML Standard, section 9.2). A message is a plain `data:` event with `id:`; every other frame
+//! has `event:` with its type. The heartbeat is an event with `id:`, so that it moves the browser's `Last-Event-ID`
+//! forward.
 
-use super::{Farewell, Gone, Line, Pipe, Takeover};
+use super::goodbye::Goodbye;
 use crate::{
     engine::Stored,
-    hub::{Delivery, Ended, Form, Hub, Subscription, Way},
+    hub::{Delivery, Encoder, Ended, Hub, Reader, Subscription},
+    net::{Connection, Disconnected, Handoff, OnClose, Upgraded},
+    session::Outgoing,
 };
 use app::wire::{Body, Format, Frame, Id};
 use axum::{
@@ -17,88 +20,83 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures::{Stream, StreamExt};
 use std::{convert::Infallible, sync::Arc};
 
-/// Time after which a browser comes back by itself, spread so that not all do at once.
+/// Time after which a browser reconnects on its own. It is random, so that not all browsers reconnect at once.
 fn retry_ms() -> u64 {
     1000 + u64::from(getrandom::u32().unwrap_or(0)) % 2000
 }
 
-/// A stream of a subscription that is registered already. Headers and a first event go out at once. It ends with the
-/// connection (RFC 9112, section 6.3), so that nothing has to be said around the events.
+/// Streams a subscription that is already registered. Headers and a first event are sent at once. The response ends
+/// with the connection (RFC 9112, section 6.3), so that events need no chunk framing.
 pub fn respond(hub: Hub, subscription: Subscription, format: Format) -> Response {
     let mut response = (HEADERS, [(header::CONNECTION, HeaderValue::from_static("close"))]).into_response();
-    Takeover::stream(&mut response, move |Line { pipe, farewell, .. }| {
-        Reader { hub, subscription, format, pipe, _farewell: farewell }.serve()
+    Handoff::stream(&mut response, move |Upgraded { connection, on_close, .. }| {
+        EventStream { hub, subscription, format, connection, _on_close: on_close }.serve()
     });
     response
 }
 
-struct Reader {
+struct EventStream {
     hub: Hub,
     subscription: Subscription,
     format: Format,
-    pipe: Arc<Pipe>,
-    _farewell: Farewell,
+    connection: Arc<Connection>,
+    _on_close: OnClose,
 }
 
-impl Reader {
+impl EventStream {
     async fn serve(mut self) {
-        if let Err(Gone) = self.run().await {
+        if let Err(Disconnected) = self.run().await {
             tracing::debug!("a reader of events is gone");
         }
     }
 
-    async fn run(&mut self) -> Result<(), Gone> {
+    async fn run(&mut self) -> Result<(), Disconnected> {
         let mut opening = BytesMut::from(format!("retry: {}\n", retry_ms()).as_str());
         frame(&mut opening, &Frame::Cursor { cursor: self.subscription.cursor() });
-        self.pipe.put(&opening.freeze());
-        let way = Way::new(Arc::clone(&self.pipe) as _, form(self.format));
+        self.connection.write(&opening.freeze());
+        let reader = Reader::new(Arc::clone(&self.connection) as _, encoder(self.format));
         loop {
-            // Nothing may wait to be written when the reader goes into its lane.
-            self.pipe.drain().await?;
+            // The reader may join its lane only when nothing waits to be written.
+            self.connection.flush().await?;
             let next = tokio::select! {
-                next = self.subscription.next(&way) => next,
-                () = self.pipe.gone() => return Err(Gone),
+                next = self.subscription.next(&reader) => next,
+                () = self.connection.closed() => return Err(Disconnected),
             };
             match next {
                 Ok(deliveries) => {
                     let mut out = BytesMut::new();
-                    deliveries.iter().for_each(|delivery| event(&mut out, delivery, self.format));
-                    self.pipe.put(&out.freeze());
+                    deliveries.into_iter().for_each(|delivery| event(&mut out, &delivery.into(), self.format));
+                    self.connection.write(&out.freeze());
                 }
-                Err(Ended::Closed) => {
-                    self.pipe.put(&self.goodbye());
-                    self.pipe.drain().await?;
-                    let _ = self.pipe.shut_down();
-                    return Ok(());
-                }
-                Err(Ended::Store(error)) => {
-                    tracing::error!(%error, "a reader had to be let go");
-                    return Ok(());
-                }
+                Err(ended) => return self.end(ended).await,
             }
         }
     }
 
-    fn goodbye(&self) -> Bytes {
-        let retry = self.hub.return_after().map_or_else(retry_ms, |after| after.as_millis() as u64);
-        let mut out = BytesMut::from(format!("retry: {retry}\n").as_str());
-        let reason = "the server is stopping".to_owned();
-        frame(&mut out, &Frame::Bye { code: 1001, reason, retry_ms: retry });
-        out.freeze()
+    async fn end(&mut self, ended: Ended) -> Result<(), Disconnected> {
+        let Some(bye) = Goodbye::of(ended, &self.hub).frame() else { return Ok(()) };
+        let mut out = BytesMut::new();
+        if let Frame::Bye { retry_ms, .. } = &bye {
+            out.put(format!("retry: {retry_ms}\n").as_bytes());
+        }
+        frame(&mut out, &bye);
+        self.connection.write(&out.freeze());
+        self.connection.flush().await?;
+        let _ = self.connection.shutdown();
+        Ok(())
     }
 }
 
-/// How deliveries look as events.
-struct Events(Format);
+struct EventEncoder(Format);
 
-fn form(format: Format) -> &'static dyn Form {
+fn encoder(format: Format) -> &'static dyn Encoder {
     match format {
-        Format::Frames => &Events(Format::Frames),
-        Format::Bodies => &Events(Format::Bodies),
+        Format::Frames => &EventEncoder(Format::Frames),
+        Format::Bodies => &EventEncoder(Format::Bodies),
     }
 }
 
-impl Form for Events {
+impl Encoder for EventEncoder {
     fn name(&self) -> &'static str {
         match self.0 {
             Format::Frames => "events of frames",
@@ -107,36 +105,32 @@ impl Form for Events {
     }
 
     fn encode(&self, deliveries: &[Delivery], _: Id, _: bool, out: &mut BytesMut) {
-        deliveries.iter().for_each(|delivery| event(out, delivery, self.0));
+        deliveries.iter().for_each(|delivery| event(out, &delivery.clone().into(), self.0));
     }
 
-    fn beat(&self, cursor: Id) -> Bytes {
+    fn heartbeat(&self, cursor: Id) -> Bytes {
         let mut out = BytesMut::new();
         frame(&mut out, &Frame::Cursor { cursor });
         out.freeze()
     }
 }
 
-/// Of an answer that never ends: they keep proxies from gathering it.
+/// Headers of an endless response. They stop proxies from buffering it.
 const HEADERS: [(HeaderName, HeaderValue); 3] = [
     (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
     (header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
     (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
 ];
 
-/// A stream of events that is no subscription.
+/// Streams events that do not come from a subscription.
 pub fn stream_response(events: impl Stream<Item = Bytes> + Send + 'static) -> Response {
     (HEADERS, HttpBody::from_stream(events.map(Ok::<_, Infallible>))).into_response()
 }
 
-fn event(out: &mut BytesMut, delivery: &Delivery, format: Format) {
-    match delivery {
-        Delivery::Message(stored) => message(out, stored, format),
-        Delivery::Missed(missed) => frame(out, &Frame::Missed(missed.clone())),
-        Delivery::Cursor(cursor) => frame(out, &Frame::Cursor { cursor: *cursor }),
-        Delivery::Behind(cursor, behind) => frame(out, &Frame::Behind { cursor: *cursor, behind: *behind }),
-        Delivery::Presence(presence) => frame(out, &Frame::Presence(presence.clone())),
-        Delivery::Typing(typing) => frame(out, &Frame::Typing(typing.clone())),
+fn event(out: &mut BytesMut, outgoing: &Outgoing, format: Format) {
+    match outgoing {
+        Outgoing::Message(stored) => message(out, stored, format),
+        Outgoing::Frame(other) => frame(out, other),
     }
 }
 
@@ -149,7 +143,7 @@ fn message(out: &mut BytesMut, stored: &Stored, format: Format) {
     out.put(format!("id: {}\n\n", stored.message.id).as_bytes());
 }
 
-/// Any frame but a message; a heartbeat's id moves the browser's `Last-Event-ID` forward.
+/// Appends a frame that is not a message. The id of a heartbeat moves the browser's `Last-Event-ID` forward.
 pub fn frame(out: &mut BytesMut, frame: &Frame) {
     out.put(format!("event: {}\n", frame.kind()).as_bytes());
     data(out, frame.to_json().as_bytes());
@@ -159,14 +153,15 @@ pub fn frame(out: &mut BytesMut, frame: &Frame) {
     out.put_u8(b'\n');
 }
 
-/// One line of data; JSON has no line breaks.
+/// Appends one `data:` line. `line` must have no line breaks; JSON never has any.
 pub fn data(out: &mut BytesMut, line: &[u8]) {
     out.put(&b"data: "[..]);
     out.put(line);
     out.put_u8(b'\n');
 }
 
-/// Text of any shape: every kind of line break begins a new `data:` line, so that none can end the event.
+/// Appends a text that may have line breaks. Each kind of line break begins a new `data:` line, so that no text can end
+/// its event.
 fn lines(out: &mut BytesMut, text: &str) {
     for line in text.replace("\r\n", "\n").split(['\n', '\r']) {
         data(out, line.as_bytes());

@@ -1,9 +1,9 @@
-//! A disk that is really full: a small file system of its own, where the tests may make one.
+//! Tests a full disk with a small file system. Skipped where the test has no right to mount one.
 
 use super::support::{Baro, bodies, refusal};
 use std::{path::Path, process::Command};
 
-/// Ends with the test.
+/// A mounted tmpfs. Dropping it unmounts it.
 struct Disk<'a>(&'a Path);
 
 impl<'a> Disk<'a> {
@@ -21,7 +21,7 @@ impl<'a> Disk<'a> {
 
 impl Drop for Disk<'_> {
     fn drop(&mut self) {
-        // Lazily: the server still has its files open.
+        // A lazy unmount, because the server may still have files open.
         let _ = Command::new("umount").arg("-l").arg(self.0).status();
     }
 }
@@ -30,7 +30,7 @@ impl Drop for Disk<'_> {
 async fn publishing_stops_reading_goes_on_and_publishing_resumes_by_itself() {
     let place = tempfile::tempdir().unwrap();
     let Some(disk) = Disk::mount(place.path(), "size=3m") else {
-        println!("skipped: a_full_disk needs the right to mount a file system");
+        println!("skipped: this test needs the right to mount a file system");
         return;
     };
     let baro = Baro::start_in(tempfile::tempdir_in(place.path()).unwrap(), &[]).await;
@@ -42,16 +42,21 @@ async fn publishing_stops_reading_goes_on_and_publishing_resumes_by_itself() {
             break;
         }
         stored += 1;
+        assert!(stored < 100, "the disk is never full");
     }
     let refused = refusal(baro.post("/c/a", "x".repeat(300_000))).await;
     assert_eq!(refused, (507, "store-full".into()));
-    assert_eq!(bodies(&baro.json("/c/a?last=100").await).len(), stored, "reading goes on, and nothing half stored");
+    assert_eq!(
+        bodies(&baro.json("/c/a?last=100").await).len(),
+        stored,
+        "reading continues, and no refused message is stored"
+    );
     for _ in 0..stored {
         live.message().await;
     }
     disk.grow("50m");
     let id = baro.post("/c/a", "x".repeat(300_000)).send().await.unwrap();
-    assert_eq!(id.status(), 201, "nobody had to do anything");
+    assert_eq!(id.status(), 201, "publishing resumes without a restart");
     live.message().await;
     baro.stop().await;
 }

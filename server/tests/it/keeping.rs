@@ -1,19 +1,22 @@
-//! What is kept, what is told of the rest, and what a publisher may expect.
+//! Tests of retention: what is trimmed, what readers are told about it, and publishes with `If-Match`.
 
-use super::support::{Baro, bodies, json, refusal};
+use super::support::{Baro, bodies, json, refusal, soon};
 use app::wire::{Frame, MissedReason};
 use serde_json::json;
 
-/// Publishes until the first `gone` messages of `a` are trimmed; returns all ids.
+/// Publishes `gone + keep` messages to `a` and waits until the first `gone` of them are trimmed. Returns all ids.
 async fn trimmed(baro: &Baro, gone: usize, keep: usize) -> Vec<String> {
     let mut ids = Vec::new();
     for n in 0..gone + keep {
         ids.push(baro.say("a", &format!("n{n}")).await);
     }
     let first = "/c/a?after=earliest&limit=1";
-    while baro.json(first).await["messages"][0]["id"] != ids[gone].as_str() {
-        tokio::task::yield_now().await;
-    }
+    soon(async {
+        while baro.json(first).await["messages"][0]["id"] != ids[gone].as_str() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     ids
 }
 
@@ -23,7 +26,7 @@ const KEEP_5: &[&str] = &["--keep-messages", "5"];
 async fn whoever_comes_from_below_the_floor_is_told_once_on_every_transport() {
     let baro = Baro::start_with(KEEP_5).await;
     let ids = trimmed(&baro, 7, 5).await;
-    // What memory still has is not missed: the store has to be asked.
+    // Messages in the recent log are not missed. The restart empties it, so that the reads go to the store.
     let baro = baro.restart_with(KEEP_5).await;
     let after = format!("after={}", ids[2]);
     let answer = baro.json(&format!("/c/a?{after}")).await;
@@ -56,7 +59,11 @@ async fn whoever_comes_from_below_the_floor_is_told_once_on_every_transport() {
     assert!(bare.raw().await.unwrap().to_text().unwrap().contains("\"missed\""));
     assert_eq!(bare.raw().await.unwrap().to_text().unwrap(), "n7");
     for chosen in ["after=earliest", "last=100"] {
-        assert_eq!(baro.json(&format!("/c/a?{chosen}")).await["missed"], json!([]), "who chose to begin there");
+        assert_eq!(
+            baro.json(&format!("/c/a?{chosen}")).await["missed"],
+            json!([]),
+            "a reader that chose where to begin missed nothing"
+        );
     }
 }
 
@@ -66,7 +73,7 @@ async fn pages_back_end_where_history_does_and_prev_tells() {
     let ids = trimmed(&baro, 7, 5).await;
     let page = baro.json(&format!("/c/a?before={}&limit=100", ids[11])).await;
     assert_eq!((bodies(&page).len(), &page["more"]), (4, &json!(false)));
-    assert_eq!(page["messages"][0]["prev"], ids[6].as_str(), "there was more, once");
+    assert_eq!(page["messages"][0]["prev"], ids[6].as_str(), "`prev` names a message that is trimmed");
 }
 
 #[tokio::test]
@@ -85,7 +92,7 @@ async fn a_publish_can_expect_the_last_message() {
     assert_eq!(empty["error"]["last"], json!(null));
     assert!(empty["error"].as_object().unwrap().contains_key("last"));
     assert_eq!(refusal(post("nonsense", "3")).await, (400, "bad-cursor".into()));
-    // A retry after a lost answer is not refused.
+    // A publish that is retried because its answer was lost is not refused.
     for duplicate in [false, true] {
         let answer = post(second, "3").header("idempotency-key", "k").send().await.unwrap();
         assert_eq!(json(answer).await["duplicate"], duplicate);

@@ -1,11 +1,12 @@
-//! `kill -9` in the middle of the work, again and again. `BARO_BIN` is the binary, `BARO_KILLS` how often.
+//! Tests that acknowledged messages survive repeated `kill -9`. `BARO_BIN` sets the binary, `BARO_KILLS` the number of
+//! kills.
 
 use super::{restart::Process, support::soon};
 use std::{collections::HashMap, fs::File, io::Write, path::Path, sync::Arc};
 use tokio::{sync::Semaphore, task::JoinHandle};
 
-/// Publishes under keys, and writes down what was acknowledged, on the disk, before it goes on. What was not
-/// answered is sent again in the next life.
+/// Publishes with idempotency keys, and syncs each acknowledgement to the disk before the next publish. A publish
+/// without an answer is sent again after the restart.
 struct Publisher {
     name: usize,
     next: usize,
@@ -19,7 +20,7 @@ impl Publisher {
         Self { name, next: 0, journal, acknowledged: Vec::new() }
     }
 
-    /// Until the server is gone. Each acknowledgement adds a permit to `heard`.
+    /// Publishes until the server is gone. Each acknowledgement adds a permit to `heard`.
     async fn publish(mut self, url: String, heard: Arc<Semaphore>) -> Self {
         let client = reqwest::Client::new();
         loop {
@@ -70,12 +71,13 @@ async fn what_was_acknowledged_survives_kill_9() {
         found.len()
     );
     assert_eq!((lost, doubled, gaps), (0, 0, 0));
-    // At most one message of each publisher was stored and not acknowledged.
+    // Each publisher has at most one message that was stored but not acknowledged.
     assert!(found.len() <= acknowledged.len() + publishers.len());
     baro.kill().await;
 }
 
-/// How often each body is there, and how often a message does not name the one before it.
+/// Reads the whole channel. Returns how often each body occurs, and the number of messages whose `prev` is not the
+/// id of the message before.
 async fn everything(baro: &Process) -> (HashMap<String, usize>, usize) {
     let (mut found, mut gaps) = (HashMap::new(), 0);
     let (mut after, mut last) = ("earliest".to_owned(), serde_json::Value::Null);

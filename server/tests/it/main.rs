@@ -1,9 +1,9 @@
-//! The real server on port 0, spoken to over real sockets.
+//! Integration tests: each starts a real server on a free port and connects to it over real sockets.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
 
 mod arrows;
-mod direct;
+mod fast;
 mod full_disk;
 mod keeping;
 mod kill;

@@ -1,8 +1,11 @@
-use super::support::{Baro, Events, Socket};
-use app::wire::{Frame, Presence, Typing};
-use std::time::Duration;
+//! Tests of presence and typing: who joins and leaves, the leases of polls, and changed names.
 
-async fn presence(socket: &mut Socket) -> Presence {
+use super::support::{Baro, Events, Socket};
+use app::wire::{Frame, PresenceUpdate, Typing, limits::TYPING_SECONDS};
+use std::time::Duration;
+use tokio::time::Instant;
+
+async fn presence(socket: &mut Socket) -> PresenceUpdate {
     loop {
         let frame = socket.any().await;
         if let Frame::Presence(presence) = frame {
@@ -19,12 +22,12 @@ async fn typing(socket: &mut Socket) -> Typing {
     }
 }
 
-async fn over_sse(events: &mut Events) -> Presence {
+async fn over_sse(events: &mut Events) -> PresenceUpdate {
     loop {
         let event = events.next().await.expect("the stream stays");
         if event.event.as_deref() == Some("presence") {
             let Ok(Frame::Presence(presence)) = Frame::parse(&event.data) else { panic!("{event:?}") };
-            assert_eq!(event.id, None, "it is not part of the log");
+            assert_eq!(event.id, None, "presence is not part of the log");
             return presence;
         }
     }
@@ -87,7 +90,7 @@ async fn a_reconnect_within_five_seconds_is_no_leave() {
     let guest = baro.websocket("/live?channels=a&from=guest").await;
     let third = baro.websocket("/live?channels=a&from=third").await;
     let next = presence(&mut watcher).await;
-    assert_eq!((names(&next.joined), names(&next.left)), (vec!["third"], vec![]), "of the guest nothing is said");
+    assert_eq!((names(&next.joined), names(&next.left)), (vec!["third"], vec![]), "the guest neither left nor joined");
     drop((guest, third));
     let mut left = names(&presence(&mut watcher).await.left).len();
     while left < 2 {
@@ -104,7 +107,7 @@ async fn polls_renew_a_lease() {
     let poll = format!("/c/a?after={cursor}&from=poller");
     baro.json(&poll).await;
     assert_eq!(names(&presence(&mut watcher).await.joined), ["poller"]);
-    let begun = tokio::time::Instant::now();
+    let begun = Instant::now();
     let polls = async {
         for _ in 0..5 {
             tokio::time::sleep(Duration::from_secs(20)).await;
@@ -113,27 +116,45 @@ async fn polls_renew_a_lease() {
     };
     let (left, ()) = tokio::join!(presence(&mut watcher), polls);
     assert_eq!(names(&left.left), ["poller"]);
-    assert!(begun.elapsed() >= Duration::from_secs(130), "it was there until it came no more");
+    assert!(begun.elapsed() >= Duration::from_secs(130), "it is present until its polls stop and the lease ends");
     baro.json("/c/a?from=passer-by").await;
     baro.json(&poll).await;
-    assert_eq!(names(&presence(&mut watcher).await.joined), ["poller"], "who looks once is not there");
+    assert_eq!(names(&presence(&mut watcher).await.joined), ["poller"], "a read without a cursor makes nobody present");
+}
+
+/// The writer types, and the watcher is told.
+async fn begin_typing(writer: &mut Socket, watcher: &mut Socket) {
+    writer.send(r#"{"type":"typing","ref":1,"channel":"a"}"#).await;
+    assert!(matches!(writer.frame().await, Frame::Ack(ack) if ack.reference == Some(1.into())));
+    assert_eq!(names(&typing(watcher).await.who), ["writer"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn typing_ends_by_itself_by_word_and_by_a_message() {
+async fn typing_ends_by_itself() {
     let baro = Baro::start_with(&["--engine", "memory"]).await;
     let mut watcher = baro.websocket("/live?channels=a&from=watcher").await;
     let mut writer = baro.websocket("/live?channels=a&from=writer").await;
     presence(&mut watcher).await;
-    for end in ["", r#"{"type":"typing","channel":"a","on":false}"#, r#"{"type":"publish","channel":"a","body":"x"}"#] {
-        writer.send(r#"{"type":"typing","ref":1,"channel":"a"}"#).await;
-        assert!(matches!(writer.frame().await, Frame::Ack(ack) if ack.reference == Some(1.into())));
-        assert_eq!(names(&typing(&mut watcher).await.who), ["writer"]);
-        if !end.is_empty() {
-            writer.send(end).await;
-            writer.frame().await;
-        }
+    let begun = Instant::now();
+    begin_typing(&mut writer, &mut watcher).await;
+    assert!(typing(&mut watcher).await.who.is_empty());
+    assert!(begun.elapsed() >= Duration::from_secs(TYPING_SECONDS), "{:?}", begun.elapsed());
+}
+
+/// The clock is not paused: a paused clock could pass the time after which typing ends by itself.
+#[tokio::test]
+async fn typing_ends_by_word_and_by_a_message() {
+    let baro = Baro::start_with(&["--engine", "memory"]).await;
+    let mut watcher = baro.websocket("/live?channels=a&from=watcher").await;
+    let mut writer = baro.websocket("/live?channels=a&from=writer").await;
+    presence(&mut watcher).await;
+    for end in [r#"{"type":"typing","channel":"a","on":false}"#, r#"{"type":"publish","channel":"a","body":"x"}"#] {
+        let begun = Instant::now();
+        begin_typing(&mut writer, &mut watcher).await;
+        writer.send(end).await;
+        writer.frame().await;
         assert!(typing(&mut watcher).await.who.is_empty(), "{end}");
+        assert!(begun.elapsed() < Duration::from_secs(TYPING_SECONDS), "{end}: {:?}", begun.elapsed());
     }
     writer.send(r#"{"type":"typing","ref":2,"channel":".a"}"#).await;
     loop {
@@ -143,7 +164,7 @@ async fn typing_ends_by_itself_by_word_and_by_a_message() {
             frame => panic!("{frame:?}"),
         }
     }
-    assert_eq!(baro.json("/c/a").await["messages"].as_array().unwrap().len(), 1, "none of it is stored");
+    assert_eq!(baro.json("/c/a").await["messages"].as_array().unwrap().len(), 1, "typing is not stored");
 }
 
 #[tokio::test]
@@ -173,7 +194,7 @@ async fn a_new_name_is_told_and_nobody_is_counted_twice() {
     assert_eq!((names(&told.joined), told.joined[0].id.clone(), told.people), (vec!["Mina"], id, 1));
 }
 
-/// The cookie of the same visitor, called Mina.
+/// Changes the visitor's name to Mina. Returns the new cookie.
 async fn renamed(baro: &Baro, cookie: &str) -> String {
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let form = client.post(baro.url("/name")).header("cookie", cookie).body("name=Mina&back=/");

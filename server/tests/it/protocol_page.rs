@@ -1,17 +1,17 @@
-//! PROTOCOL.md is for people who write clients: its examples are requests this server answers as it says.
+//! Tests that PROTOCOL.md is true: the server answers its examples as the page says, and it lists every error code.
 
 use super::support::Baro;
 use serde_json::Value;
 
 const PAGE: &str = include_str!("../../../PROTOCOL.md");
 
-/// Fenced blocks of a kind, without their fences.
+/// The contents of all fenced code blocks in this language.
 fn blocks(kind: &str) -> Vec<&'static str> {
     let fence = format!("```{kind}\n");
     PAGE.split(fence.as_str()).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
 }
 
-/// The same shape: the keys, and the values that do not change from run to run.
+/// Asserts that two JSON values have the same keys, and the same values except those that differ in every run.
 fn same_shape(expected: &Value, got: &Value, path: &str) {
     match (expected, got) {
         (Value::Object(expected), Value::Object(got)) => {
@@ -34,7 +34,7 @@ fn same_shape(expected: &Value, got: &Value, path: &str) {
     }
 }
 
-/// Each `http` block is a request, an empty line, and the answer: `POST /c/demo`, headers, `> body`, then `201` and JSON.
+/// An `http` block is a request (`POST /c/demo`, headers, `> body`), an empty line, and the answer (`201` and JSON).
 #[tokio::test]
 async fn the_examples_are_true() {
     let baro = Baro::start().await;

@@ -1,3 +1,5 @@
+//! Tests of publishing over HTTP: content types, idempotency keys, refusals, and the form of the page.
+
 use super::support::{Baro, bodies, json, refusal};
 use serde_json::json;
 
@@ -93,11 +95,39 @@ async fn the_form_of_the_page_sends_and_comes_back() {
     }
     let all = baro.json("/c/온실-3동").await;
     assert_eq!(bodies(&all), ["a\nb c"], "a double click sends once");
-    // Refused, it leads back as well, and what was typed comes along.
+    // A refused form also redirects to the page, which shows the typed text again.
     let refused = say("body=keep%20this&key=%07").send().await.unwrap();
     assert_eq!(refused.status(), 303);
     let notice = refused.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
     let page = baro.get("/c/온실-3동").header("accept", "text/html");
     let page = page.header("cookie", notice).send().await.unwrap().text().await.unwrap();
     assert!(page.contains("keep this</textarea>") && page.contains("an idempotency key has"), "{page}");
+}
+
+/// Whichever method and path: a client that asks for a page can read the error, and a program gets it as JSON.
+#[tokio::test]
+async fn an_error_has_the_form_that_its_client_can_read() {
+    let baro = Baro::start_with(&["--max-message", "10"]).await;
+    let requests = || {
+        [
+            (baro.get("/c/.env"), 400),
+            (baro.get("/c/%FF"), 400),
+            (baro.get("/nowhere"), 404),
+            (baro.get("/live"), 400),
+            (baro.get("/open?name=.env"), 400),
+            (baro.post("/c/.env", "x"), 400),
+            (baro.post("/c/a", "longer than ten bytes"), 413),
+            (baro.post("/c/.env/say", "body=x"), 400),
+            (baro.post("/live", "x"), 405),
+        ]
+    };
+    for (request, status) in requests() {
+        let answer = request.header("accept", "text/html").send().await.unwrap();
+        assert_eq!(answer.status(), status, "{}", answer.url());
+        assert!(answer.headers()["content-type"].to_str().unwrap().starts_with("text/html"), "{}", answer.url());
+    }
+    for (request, status) in requests() {
+        let (found, code) = refusal(request.header("accept", "*/*")).await;
+        assert!(found == status && !code.is_empty(), "{status} {code}");
+    }
 }

@@ -1,3 +1,5 @@
+//! Tests of reading over HTTP: pages, cursors, long polls, and the formats of one URL.
+
 use super::support::{Baro, bodies, json, refusal, soon};
 use serde_json::json;
 use tokio::{
@@ -48,7 +50,7 @@ async fn a_page_of_large_messages_ends_next_to_where_it_was_asked_for() {
     loop {
         let page = baro.json(&format!("/c/a?before={before}&limit=100")).await;
         let messages = page["messages"].as_array().unwrap();
-        assert!(messages.len() < 20, "an answer has a bound");
+        assert!(messages.len() < 20, "the size of an answer is limited");
         seen.extend(messages.iter().rev().map(|message| message["id"].as_str().unwrap().to_owned()));
         before = seen.last().unwrap().clone();
         if page["more"] == false {
@@ -101,9 +103,12 @@ async fn a_foreign_cursor_is_told_and_not_an_error() {
 async fn a_long_poll_waits_for_the_next_message() {
     let baro = Baro::start().await;
     let cursor = baro.json("/c/a").await["cursor"].as_str().unwrap().to_owned();
-    let poll = baro.get(&format!("/c/a?after={cursor}&wait=20")).send();
-    let (answer, _) = soon(async { tokio::join!(poll, baro.say("a", "now")) }).await;
-    assert_eq!(bodies(&json(answer.unwrap()).await), ["now"]);
+    let poll = tokio::spawn(baro.get(&format!("/c/a?after={cursor}&wait=20&from=poller")).send());
+    // The poll waits as soon as its sender is present.
+    baro.until_here("a", 1).await;
+    baro.say("a", "now").await;
+    let answer = soon(poll).await.unwrap().unwrap();
+    assert_eq!(bodies(&json(answer).await), ["now"]);
 }
 
 #[tokio::test]
@@ -166,8 +171,8 @@ async fn requests_behind_a_long_poll_are_answered_after_it() {
     let poll = "GET /c/a?wait=50 HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let last = "GET /c/a?wait=50&after=earliest HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     stream.write_all(format!("{poll}GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n{last}").as_bytes()).await.unwrap();
-    // It is there: it waits.
-    while baro.here("a").await == 0 {}
+    // The first poll waits as soon as its sender is present.
+    baro.until_here("a", 1).await;
     baro.say("a", "first").await;
     let mut got = String::new();
     soon(stream.read_to_string(&mut got)).await.unwrap();
@@ -183,8 +188,8 @@ async fn an_answer_larger_than_the_buffers_comes_whole_and_the_connection_goes_o
     let baro = Baro::start().await;
     let mut stream = TcpStream::connect(baro.address).await.unwrap();
     stream.write_all(b"GET /c/a?wait=50 HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
-    while baro.here("a").await == 0 {}
-    // Quotes are two bytes in JSON: more than both kernels hold while nobody reads.
+    baro.until_here("a", 1).await;
+    // A quote is two bytes in JSON, so the answer is larger than the socket buffers of both sides.
     baro.say("a", &"\"".repeat(1_000_000)).await;
     let mut got = Vec::new();
     let mut chunk = vec![0; 100_000];

@@ -1,4 +1,4 @@
-//! The real binary, and its command line.
+//! Tests of the real binary: its command line, a backup of a running server, and its log.
 
 use super::support::{json, soon};
 use serde_json::Value;
@@ -13,7 +13,7 @@ pub(crate) struct Process {
     pub(crate) url: String,
 }
 
-/// The binary of this build, or another one, such as the release.
+/// The binary to test: `BARO_BIN` if it is set (for example the release build), else the binary of this build.
 fn binary() -> String {
     std::env::var("BARO_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_baro").to_owned())
 }
@@ -23,7 +23,7 @@ impl Process {
         Self::start_with(data, &["--log", "off"]).await
     }
 
-    /// With more options; what it logs is piped.
+    /// Starts it with these options. Its log is piped unless the options turn it off.
     async fn start_with(data: &std::path::Path, options: &[&str]) -> Self {
         let piped = if options.contains(&"off") { Stdio::inherit() } else { Stdio::piped() };
         let mut child = Command::new(binary())
@@ -41,7 +41,7 @@ impl Process {
         Self { child, url }
     }
 
-    /// `kill -9`
+    /// Kills the process as `kill -9` does.
     pub(crate) async fn kill(mut self) {
         self.child.start_kill().unwrap();
         self.child.wait().await.unwrap();
@@ -103,7 +103,7 @@ async fn a_copy_is_made_beside_a_running_server_and_put_back() {
     let baro = Process::start(&data).await;
     let all = baro.json("/c/a").await;
     assert_eq!((all["messages"].as_array().unwrap().len(), &all["messages"][0]["id"]), (1, &kept));
-    // A reader that had more than the copy is told; one that had not continues.
+    // A reader beyond the copy is told that messages are lost; a reader within the copy continues.
     let beyond = baro.json(&format!("/c/a?after={}", lost.as_str().unwrap())).await;
     assert_eq!(beyond["missed"][0]["reason"], "lost");
     let fine = baro.json(&format!("/c/a?after={}", kept.as_str().unwrap())).await;

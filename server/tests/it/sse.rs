@@ -1,15 +1,22 @@
+//! Tests of Server-Sent Events: the first event, resuming, the channel list, and the end of a stream.
+
 use super::support::{Baro, soon};
 use app::wire::Frame;
+use std::time::Duration;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    time::Instant,
 };
 
 #[tokio::test]
 async fn headers_and_a_first_event_come_at_once() {
     let baro = Baro::start().await;
+    let begun = Instant::now();
     let mut events = baro.events("/c/a", None).await;
     let first = events.next().await.unwrap();
+    // The first heartbeat, after fifteen seconds, is a cursor too.
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     assert_eq!(first.event.as_deref(), Some("cursor"));
     let Frame::Cursor { cursor } = Frame::parse(&first.data).unwrap() else { panic!("a cursor") };
     assert_eq!(first.id, Some(cursor.to_string()));
@@ -32,7 +39,7 @@ async fn last_event_id_continues_exactly() {
     let first = baro.say("a", "one").await;
     baro.say("b", "not ours").await;
     baro.say("a", "two").await;
-    // It beats `after`, which beats `last`.
+    // `Last-Event-ID` takes precedence over `after`, and `after` over `last`.
     let mut events = baro.events("/c/a?after=earliest&last=10", Some(&first)).await;
     assert!(events.message().await.data.contains("\"body\":\"two\""));
     baro.say("a", "three").await;

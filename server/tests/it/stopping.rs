@@ -1,4 +1,4 @@
-//! A stop: everybody is told when to come back, each at another moment, and it ends in time.
+//! Tests of a server stop: clients are told to reconnect at different times, and the stop ends in time.
 
 use super::support::{Baro, json, soon};
 use app::wire::Frame;
@@ -14,10 +14,8 @@ async fn every_transport_is_told_when_to_come_back() {
     let mut events = baro.events("/c/a", None).await;
     events.next().await.unwrap();
     let poll = tokio::spawn(baro.get(&format!("/c/a?after={cursor}&wait=50&from=poller")).send());
-    // The poll waits once it is there.
-    while baro.here("a").await < 2 {
-        tokio::task::yield_now().await;
-    }
+    // The poll waits as soon as its sender is present.
+    baro.until_here("a", 2).await;
     let stopped = tokio::spawn(baro.restart());
     let in_time = |millis: u64| assert!((500..=3500).contains(&millis), "{millis}");
 
@@ -38,7 +36,7 @@ async fn every_transport_is_told_when_to_come_back() {
     assert_eq!(answer.status(), 200);
     let after: u64 = answer.headers()["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((1..=4).contains(&after));
-    assert_eq!(json(answer).await["cursor"], cursor.as_str(), "and goes on where it was");
+    assert_eq!(json(answer).await["cursor"], cursor.as_str(), "the poll keeps its cursor");
     stopped.await.unwrap();
 }
 
@@ -67,7 +65,7 @@ async fn what_is_under_way_is_finished() {
     for n in 0..50 {
         publisher.send(&format!(r#"{{"type":"publish","ref":{n},"channel":"a","body":{n}}}"#)).await;
     }
-    // Until the first is there; the others are on their way.
+    // Stop after the first acknowledgement, while the other publishes are in progress.
     let mut acknowledged = 0;
     while acknowledged == 0 {
         acknowledged += u64::from(matches!(publisher.frame().await, Frame::Ack(_)));

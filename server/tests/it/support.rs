@@ -1,4 +1,4 @@
-//! A server of one's own, and clients that wait for events, never for time.
+//! Helpers of the integration tests: a server for each test, and clients that wait for events, not for a fixed time.
 
 use app::wire::Frame;
 use clap::Parser;
@@ -14,12 +14,12 @@ use tokio_tungstenite::{
     tungstenite::{Message, client::IntoClientRequest},
 };
 
-/// Nothing here takes so long; it only keeps a broken test from hanging.
+/// Stops a broken test from hanging. No event takes this long while the server works.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Waits for something that must come.
+/// Waits for an event that must happen. Panics if it does not happen within [`PATIENCE`].
 pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, what).await.expect("it must come")
+    tokio::time::timeout(PATIENCE, what).await.expect("the event happens in time")
 }
 
 pub(crate) struct Baro {
@@ -30,7 +30,7 @@ pub(crate) struct Baro {
 }
 
 impl Baro {
-    /// A server in a fresh folder, without the machine's own channel.
+    /// Starts a server in a new folder, without the channel `this-machine`, whose messages would disturb the tests.
     pub(crate) async fn start() -> Self {
         Self::start_with(&[]).await
     }
@@ -59,7 +59,7 @@ impl Baro {
         Self { running: Some(running), address, folder, client: reqwest::Client::new() }
     }
 
-    /// Ends this server and starts another on its folder.
+    /// Stops this server and starts another one in the same folder.
     pub(crate) async fn restart(self) -> Self {
         self.restart_with(&[]).await
     }
@@ -69,12 +69,17 @@ impl Baro {
         Self::start_in(self.folder, flags).await
     }
 
-    /// Ends it for good.
+    /// How many requests this server answered without hyper.
+    pub(crate) fn fast_answers(&self) -> u64 {
+        self.running.as_ref().unwrap().fast_answers()
+    }
+
+    /// Stops the server.
     pub(crate) async fn stop(mut self) {
         self.running.take().unwrap().stop().await;
     }
 
-    /// How many are in a channel, which somebody else must see: a program of its own is one more.
+    /// The number of senders that are present in a channel. Connects a reader to learn it, which is not counted.
     pub(crate) async fn here(&self, channel: &str) -> u32 {
         let mut socket = self.websocket(&format!("/live?channels={channel}&from=counter")).await;
         loop {
@@ -84,7 +89,17 @@ impl Baro {
         }
     }
 
-    /// A WebSocket whose client never reads.
+    /// Waits until at least this many senders are present in a channel.
+    pub(crate) async fn until_here(&self, channel: &str, least: u32) {
+        for _ in 0..1000 {
+            if self.here(channel).await >= least {
+                return;
+            }
+        }
+        panic!("fewer than {least} senders are present in {channel}");
+    }
+
+    /// Opens a WebSocket whose client reads the status of the answer and nothing more.
     pub(crate) async fn deaf(&self, path: &str) -> TcpStream {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let mut stream = TcpStream::connect(self.address).await.unwrap();
@@ -110,7 +125,7 @@ impl Baro {
         self.client.post(self.url(path)).body(body)
     }
 
-    /// Publishes and returns the id.
+    /// Publishes a message and returns its id.
     pub(crate) async fn say(&self, channel: &str, body: &str) -> String {
         let answer = self.post(&format!("/c/{channel}"), body.to_owned()).send().await.unwrap();
         assert_eq!(answer.status(), 201);
@@ -127,7 +142,7 @@ impl Baro {
         Socket(connect_async(format!("ws://{}{path}", self.address)).await.unwrap().0)
     }
 
-    /// A WebSocket of the visitor with this cookie.
+    /// Opens a WebSocket as the visitor with this cookie.
     pub(crate) async fn websocket_as(&self, path: &str, cookie: &str) -> Socket {
         let mut request = format!("ws://{}{path}", self.address).into_client_request().unwrap();
         request.headers_mut().insert("cookie", cookie.parse().unwrap());
@@ -150,7 +165,7 @@ pub(crate) async fn json(response: Response) -> Value {
     serde_json::from_slice(&response.bytes().await.unwrap()).unwrap()
 }
 
-/// Status and code of a refusal, which is always JSON.
+/// Sends a request that must be refused. Returns the status and the error code; every refusal is JSON with a message.
 pub(crate) async fn refusal(request: RequestBuilder) -> (u16, String) {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
@@ -159,7 +174,7 @@ pub(crate) async fn refusal(request: RequestBuilder) -> (u16, String) {
     (status, body["error"]["code"].as_str().unwrap().to_owned())
 }
 
-/// The bodies of an answer's messages.
+/// The bodies of the messages in a JSON answer.
 pub(crate) fn bodies(answer: &Value) -> Vec<Value> {
     answer["messages"].as_array().unwrap().iter().map(|message| message["body"].clone()).collect()
 }
@@ -171,7 +186,7 @@ impl Socket {
         self.0.send(Message::text(text)).await.unwrap();
     }
 
-    /// Sends with what comes next.
+    /// Buffers a text message until the next send or flush.
     pub(crate) async fn feed(&mut self, text: &str) {
         self.0.feed(Message::text(text)).await.unwrap();
     }
@@ -188,7 +203,7 @@ impl Socket {
         self.0.close(None).await.unwrap();
     }
 
-    /// The next data frame as it came; `None` when the server closed.
+    /// The next text or binary message, unparsed. Returns `None` if the connection is closed.
     pub(crate) async fn raw(&mut self) -> Option<Message> {
         loop {
             match soon(self.0.next()).await {
@@ -199,13 +214,13 @@ impl Socket {
         }
     }
 
-    /// The next frame, whatever it is.
+    /// The next frame of any type.
     pub(crate) async fn any(&mut self) -> Frame {
-        let message = self.raw().await.expect("the connection stays");
+        let message = self.raw().await.expect("the connection stays open");
         Frame::parse(message.to_text().unwrap()).unwrap()
     }
 
-    /// The reason of the close that comes.
+    /// Waits for the server's close frame and returns its reason.
     pub(crate) async fn closed(&mut self) -> String {
         loop {
             match soon(self.0.next()).await {
@@ -216,7 +231,7 @@ impl Socket {
         }
     }
 
-    /// The next frame that is not a heartbeat and does not tell who is there.
+    /// The next frame that is not a heartbeat and not about lag, presence or typing.
     pub(crate) async fn frame(&mut self) -> Frame {
         loop {
             match self.any().await {
@@ -226,7 +241,7 @@ impl Socket {
         }
     }
 
-    /// The next message's body as text.
+    /// The body of the next message, as text.
     pub(crate) async fn body(&mut self) -> String {
         match self.frame().await {
             Frame::Message(message) => String::from_utf8(message.body.as_bytes().to_vec()).unwrap(),
@@ -261,10 +276,10 @@ impl Events {
         }
     }
 
-    /// The next message event.
+    /// The next event without an `event` field, which is a message.
     pub(crate) async fn message(&mut self) -> Event {
         loop {
-            let event = self.next().await.expect("the stream stays");
+            let event = self.next().await.expect("the stream stays open");
             if event.event.is_none() {
                 return event;
             }

@@ -1,3 +1,5 @@
+//! Tests of WebSockets on `/c/{channel}` and `/live`: publishing, resuming, acknowledgements, errors and the close.
+
 use super::support::{Baro, bodies};
 use app::wire::{ErrorCode, Frame};
 use serde_json::json;
@@ -155,10 +157,10 @@ async fn readers_on_every_transport_see_the_same_bytes_in_the_same_order() {
 
 #[tokio::test(start_paused = true)]
 async fn a_listener_of_a_busy_channel_is_pinged_and_stays() {
-    // In memory: a store's thread would look idle to the paused clock, which then runs away.
+    // Uses the memory engine: while a store's thread works, the runtime looks idle and the paused clock runs ahead.
     let baro = Baro::start_with(&["--engine", "memory"]).await;
     let mut socket = baro.websocket("/c/a").await;
-    // Longer than the silence after which a connection is given up, and never idle.
+    // Longer than the minute after which a silent connection is closed, on a channel that is never idle.
     for n in 0..90 {
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         baro.say("a", &format!("n{n}")).await;
@@ -191,7 +193,7 @@ async fn a_burst_is_stored_in_the_order_it_came() {
     }
 }
 
-/// Bytes that came while others were read were forgotten until still more came.
+/// A regression test: bytes that arrived during a read were not read until more bytes arrived.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_burst_that_comes_while_it_is_read_is_read_to_its_end() {
     use tokio::io::AsyncWriteExt;
@@ -200,7 +202,7 @@ async fn a_burst_that_comes_while_it_is_read_is_read_to_its_end() {
     for _ in 0..20 {
         let mut watcher = baro.websocket("/c/burst").await;
         let mut stream = baro.deaf("/c/burst").await;
-        // Pings are answered, which nobody reads: what is written after them has to be read all the same.
+        // The client does not read the answers to its pings. The server must read on nevertheless.
         for size in [1, 7, 100, 1000] {
             stream.write_all(&ping.repeat(size)).await.unwrap();
         }

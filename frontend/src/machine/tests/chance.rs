@@ -1,4 +1,4 @@
-//! Whatever happens, in whatever order: what must hold holds.
+//! Property test: the machine keeps its guarantees under any sequence of network and user events.
 
 use super::*;
 use proptest::prelude::*;
@@ -6,13 +6,13 @@ use std::collections::{HashMap, HashSet};
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// Somebody else publishes.
+    /// Another publisher publishes a message.
     Publish,
-    /// A carrier that is open hands out the next frame it owes.
+    /// An open carrier delivers its next frame.
     Deliver(usize),
     /// A carrier fails.
     Break(usize),
-    /// A command of ours reaches the server and is stored; the answer may get lost.
+    /// A message of this page reaches the server and is stored. The answer may be lost.
     Take {
         answered: bool,
     },
@@ -41,14 +41,14 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A server that keeps its promises: a log, and for each carrier how far it has handed out.
+/// A correct server: a log, and for each carrier the position up to which it has delivered.
 struct World {
     bench: Bench,
     log: Vec<Message>,
     readers: HashMap<u32, Reading>,
-    /// Effects of the bench looked at so far.
+    /// The number of effects of the bench that were processed.
     looked: usize,
-    /// Publishes on their way: generation (none for a request), reference, key.
+    /// Messages on their way to the server: generation (`None` for a request), reference and key.
     coming: Vec<(Option<u32>, u64, String)>,
     said: u64,
 }
@@ -160,11 +160,11 @@ impl World {
             Step::Say => {
                 self.said += 1;
                 let key = format!("key{}", self.said);
-                self.bench.event(Event::Command { command: Command::Send(Body::Text("x".into())), key });
+                self.bench.event(Event::Action { action: UserAction::Send(Body::Text("x".into())), key });
             }
             Step::Retry => {
                 if let Some(key) = self.bench.outgoing.first().map(|out| out.key.clone()) {
-                    self.bench.command(Command::Retry { key });
+                    self.bench.act(UserAction::Retry { key });
                 }
             }
             Step::Pass(millis) => {
@@ -177,7 +177,7 @@ impl World {
                 self.bench.event(Event::Visible(visible));
             }
             Step::Reconnect => {
-                self.bench.command(Command::Reconnect);
+                self.bench.act(UserAction::Reconnect);
             }
             Step::PutAway(away) => {
                 self.bench.event(if away { Event::Hide } else { Event::Show });
@@ -188,7 +188,7 @@ impl World {
 
     fn check(&self) {
         let ids = self.bench.ids();
-        assert!(ids.windows(2).all(|pair| pair[0] < pair[1]), "ids grow: {ids:?}");
+        assert!(ids.windows(2).all(|pair| pair[0] < pair[1]), "ids must increase: {ids:?}");
         let stored: Vec<u64> = self.log.iter().skip(1).map(|message| message.id.offset).collect();
         assert_eq!(ids[..], stored[..ids.len()], "nothing is left out");
         let cursor = self.bench.machine.reader.cursor().unwrap().offset;
@@ -204,7 +204,7 @@ impl World {
             })
             .collect();
         let distinct: HashSet<&String> = keys.iter().copied().collect();
-        assert_eq!(keys.len(), distinct.len(), "no message of ours twice");
+        assert_eq!(keys.len(), distinct.len(), "no message of this page is shown twice");
         for said in 1..=self.said {
             let key = format!("key{said}");
             let waits = self.bench.outgoing.iter().any(|out| out.key == key);
@@ -212,10 +212,10 @@ impl World {
             assert!(waits || kept, "{key} is lost");
         }
         assert!(self.bench.open.len() <= 2);
-        assert!(!self.bench.machine.reader.has_doubted(), "this server leaves nothing out");
+        assert!(!self.bench.machine.reader.has_doubted(), "a correct server causes no gap");
         let at_work =
             self.bench.machine.net.hidden || !self.bench.open.is_empty() || self.bench.machine.wake_at().is_some();
-        assert!(at_work, "it never gives up");
+        assert!(at_work, "the machine must keep trying");
     }
 }
 
@@ -226,7 +226,7 @@ proptest! {
     fn promises_hold(websocket in any::<bool>(), steps in proptest::collection::vec(step(), 1..120)) {
         let mut world = World::new();
         if !websocket {
-            // From here on the stream carries, until the other is tried behind it.
+            // The page falls back to SSE; a WebSocket is tried later in parallel.
             world.run(Step::Break(0));
             world.run(Step::Deliver(0));
             world.run(Step::Pass(20_000));
@@ -237,7 +237,7 @@ proptest! {
             world.run(step);
             world.check();
         }
-        // The weather clears: everything arrives, nothing waits.
+        // The network recovers: now every message must arrive and no message may stay pending.
         world.bench.event(Event::Show);
         world.bench.event(Event::Online(true));
         world.look();

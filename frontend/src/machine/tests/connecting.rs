@@ -1,3 +1,5 @@
+//! Tests how carriers are opened, replaced and closed.
+
 use super::*;
 
 #[test]
@@ -186,7 +188,7 @@ fn good_news_shorten_the_wait() {
     bench.event(Event::Visible(true));
     assert_ne!(bench.open[0].0, first, "a stale one does not");
     let second = bench.open[0].0;
-    bench.command(Command::Reconnect);
+    bench.act(UserAction::Reconnect);
     assert_eq!(bench.open.len(), 1);
     assert_ne!(bench.open[0].0, second);
 }

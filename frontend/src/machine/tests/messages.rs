@@ -1,3 +1,5 @@
+//! Tests the feed: order, duplicates, gaps, missing history and what a reconnect shows.
+
 use super::*;
 
 fn caught_up(entry: &Entry) -> Option<bool> {

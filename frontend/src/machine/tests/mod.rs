@@ -1,4 +1,4 @@
-//! The machine against a scripted network. The time is a number here.
+//! Tests the machine against a scripted network. Time is a plain number here.
 
 mod chance;
 mod connecting;
@@ -9,7 +9,7 @@ mod presence;
 
 use super::*;
 use app::{
-    live::{Command, Link, Outgoing},
+    live::{Link, Outgoing, UserAction},
     page::{Channel, Lang},
     wire::{Body, Epoch, Kind, Message, Missed, MissedReason, Sender, Time},
 };
@@ -73,7 +73,7 @@ pub(super) fn with_screen(screen: Screen) -> Page {
     }
 }
 
-/// A machine, its clock and everything it did.
+/// A machine with its clock and a record of its effects.
 pub(super) struct Bench {
     pub(super) machine: Machine,
     pub(super) now: Millis,
@@ -116,7 +116,7 @@ impl Bench {
         bench
     }
 
-    /// A page that is live over SSE, as WebSockets do not open here.
+    /// A page that is live over SSE, because its WebSocket did not open.
     pub(super) fn live_over_sse() -> Self {
         let mut bench = Self::new();
         bench.signal(Signal::Closed);
@@ -124,7 +124,7 @@ impl Bench {
         bench
     }
 
-    /// The newest carrier opens, says where it begins, and that nothing is missing.
+    /// Makes the newest carrier open, send its opening cursor and report that the page has caught up.
     pub(super) fn establish(&mut self, cursor: u64) {
         self.signal(Signal::Opened);
         self.frame(Frame::Cursor { cursor: id(cursor) });
@@ -149,12 +149,12 @@ impl Bench {
         }
         self.effects.extend(effects.clone());
         if let Some(wake) = self.machine.wake_at() {
-            assert!(wake > self.now, "a wake-up must lie ahead");
+            assert!(wake > self.now, "a wake-up must be in the future");
         }
         effects
     }
 
-    /// From the newest carrier.
+    /// Sends a signal from the newest carrier.
     pub(super) fn signal(&mut self, signal: Signal) -> Vec<Effect> {
         let generation = self.open.last().map_or(0, |(generation, ..)| *generation);
         self.event(Event::Carrier { generation, signal })
@@ -168,15 +168,15 @@ impl Bench {
         self.frame(Frame::Message(Box::new(message)))
     }
 
-    pub(super) fn command(&mut self, command: Command) -> Vec<Effect> {
-        self.event(Event::Command { command, key: KEY.into() })
+    pub(super) fn act(&mut self, action: UserAction) -> Vec<Effect> {
+        self.event(Event::Action { action, key: KEY.into() })
     }
 
     pub(super) fn say(&mut self, text: &str) -> Vec<Effect> {
-        self.command(Command::Send(Body::Text(text.into())))
+        self.act(UserAction::Send(Body::Text(text.into())))
     }
 
-    /// Lets time pass, waking the machine whenever it asked for that.
+    /// Lets time pass, and wakes the machine whenever it asked for it.
     pub(super) fn pass(&mut self, millis: Millis) -> Vec<Effect> {
         let end = self.now + millis;
         let mut all = Vec::new();
@@ -188,7 +188,7 @@ impl Bench {
         all
     }
 
-    /// Lets time pass on a line that works: heartbeats come.
+    /// Lets time pass while the oldest open carrier delivers a heartbeat every second.
     pub(super) fn pass_alive(&mut self, seconds: u64) {
         for _ in 0..seconds {
             self.pass(1000);
@@ -210,7 +210,7 @@ impl Bench {
     }
 }
 
-/// The publish commands among frames sent: reference, key.
+/// Returns the reference and the key of every publish command that was sent.
 pub(super) fn published(effects: &[Effect]) -> Vec<(u64, String)> {
     let publish = |effect: &Effect| {
         let Effect::Send { text, .. } = effect else { return None };

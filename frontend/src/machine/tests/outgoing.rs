@@ -1,3 +1,5 @@
+//! Tests that a message is sent exactly once, or shown as failed.
+
 use super::*;
 use app::live::OutgoingState;
 
@@ -102,11 +104,11 @@ fn refused_for_good_can_be_sent_again_or_forgotten() {
     let sent = published(&bench.say("hi"));
     bench.frame(error(sent[0].0, ErrorCode::TooLarge));
     assert_eq!(state(&bench), OutgoingState::Failed { reason: Some("why".into()) });
-    let again = published(&bench.command(Command::Retry { key: KEY.into() }));
+    let again = published(&bench.act(UserAction::Retry { key: KEY.into() }));
     assert_eq!(again[0].1, KEY);
     assert_eq!(state(&bench), OutgoingState::Sending);
     bench.frame(error(again[0].0, ErrorCode::TooLarge));
-    bench.command(Command::Discard { key: KEY.into() });
+    bench.act(UserAction::Discard { key: KEY.into() });
     assert!(bench.outgoing.is_empty());
 }
 
@@ -128,7 +130,7 @@ fn refused_for_now_is_tried_three_times_more() {
 fn over_sse_one_request_at_a_time_in_order() {
     let mut bench = Bench::live_over_sse();
     assert_eq!(posts(&bench.say("one")), [KEY]);
-    let second = Event::Command { command: Command::Send(Body::Json("{}".into())), key: "k2".into() };
+    let second = Event::Action { action: UserAction::Send(Body::Json("{}".into())), key: "k2".into() };
     assert!(posts(&bench.event(second)).is_empty());
     let stored = Ack { id: Some(id(13)), duplicate: Some(false), ..Ack::default() };
     let next = bench.event(Event::Posted { key: KEY.into(), answer: Answer::Stored(stored) });
@@ -161,7 +163,7 @@ fn the_queue_survives_a_reload() {
 fn the_queue_is_bounded_and_says_so() {
     let mut bench = Bench::new();
     for n in 0..300 {
-        bench.event(Event::Command { command: Command::Send(Body::Text("x".into())), key: format!("k{n}") });
+        bench.event(Event::Action { action: UserAction::Send(Body::Text("x".into())), key: format!("k{n}") });
     }
     assert_eq!(bench.outgoing.len(), 200);
     assert!(matches!(bench.outgoing[100].state, OutgoingState::Failed { reason: Some(_) }));

@@ -1,3 +1,5 @@
+//! Tests the connection state and the round trip that the pill shows.
+
 use super::*;
 
 #[test]
@@ -34,8 +36,8 @@ fn three_failed_tries_mean_the_server_is_down() {
     }
     bench.pass(1_000);
     assert_eq!(bench.link, Some(Link::ServerDown));
-    bench.command(Command::Reconnect);
-    assert_eq!(bench.link, Some(Link::Reconnecting { seconds: 0 }), "a hand try is shown");
+    bench.act(UserAction::Reconnect);
+    assert_eq!(bench.link, Some(Link::Reconnecting { seconds: 0 }), "a try that a person asked for is shown");
     bench.establish(12);
     bench.pass(4_000);
     assert!(matches!(bench.link, Some(Link::Live { .. })));

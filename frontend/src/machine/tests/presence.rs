@@ -1,8 +1,10 @@
+//! Tests the list of readers and the typing notices.
+
 use super::Bench;
 use crate::machine::{Effect, Event};
 use app::{
-    live::{Command, Here, Update},
-    wire::{ChannelName, Frame, Kind, Presence, Sender, Typing},
+    live::{Here, Update, UserAction},
+    wire::{ChannelName, Frame, Kind, PresenceUpdate, Sender, Typing},
 };
 
 fn sender(id: &str) -> Sender {
@@ -15,7 +17,7 @@ fn channel() -> ChannelName {
 
 fn presence(whole: bool, people: u32, joined: &[&str], left: &[&str]) -> Frame {
     let senders = |ids: &[&str]| ids.iter().map(|id| sender(id)).collect();
-    Frame::Presence(Presence {
+    Frame::Presence(PresenceUpdate {
         channel: channel(),
         people,
         programs: 0,
@@ -37,7 +39,7 @@ fn ids(here: &Here) -> Vec<&str> {
 }
 
 fn typed(bench: &mut Bench, on: bool) -> Vec<String> {
-    let effects = bench.event(Event::Command { command: Command::Typing(on), key: String::new() });
+    let effects = bench.event(Event::Action { action: UserAction::Typing(on), key: String::new() });
     let sent = effects.into_iter().filter_map(|effect| match effect {
         Effect::Send { text, .. } if text.contains("typing") => Some(text),
         _ => None,
@@ -52,8 +54,8 @@ fn who_comes_and_goes_is_added_and_taken_away() {
     let effects = bench.frame(presence(false, 2, &["c"], &["a"]));
     let after = here(&effects).unwrap();
     assert_eq!((ids(after), after.people), (vec!["b", "c"], 2));
-    assert_eq!(ids(here(&bench.frame(presence(false, 2, &["c"], &[]))).unwrap()), ["b", "c"], "nobody twice");
-    assert_eq!(ids(here(&bench.frame(presence(true, 1, &["d"], &[]))).unwrap()), ["d"], "a new connection says all");
+    assert_eq!(ids(here(&bench.frame(presence(false, 2, &["c"], &[]))).unwrap()), ["b", "c"], "no duplicates");
+    assert_eq!(ids(here(&bench.frame(presence(true, 1, &["d"], &[]))).unwrap()), ["d"], "the list is replaced");
 }
 
 #[test]
@@ -67,9 +69,9 @@ fn of_oneself_one_is_not_told_that_one_writes() {
 #[test]
 fn writing_is_said_now_and_then_and_over_a_websocket_only() {
     let mut bench = Bench::live();
-    assert!(typed(&mut bench, false).is_empty(), "who did not write does not stop");
+    assert!(typed(&mut bench, false).is_empty(), "no end without a start");
     assert_eq!(typed(&mut bench, true).len(), 1);
-    assert!(typed(&mut bench, true).is_empty(), "not with every letter");
+    assert!(typed(&mut bench, true).is_empty(), "no notice for every letter");
     bench.now += 3_000;
     assert_eq!(typed(&mut bench, true).len(), 1);
     let end = typed(&mut bench, false);

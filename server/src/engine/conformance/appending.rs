@@ -1,3 +1,5 @@
+//! Tests of appending: offsets, dispatch, bodies, concurrent publishers, closing, expected last messages, cursors.
+
 use super::{Subject, draft, name, texts};
 use crate::engine::{AppendError, Draft, Resolved};
 use app::wire::{Body, Epoch, Id, MissedReason, headers::Expected};
@@ -78,7 +80,7 @@ pub(super) async fn many_publishers_at_once_lose_nothing(on: Subject) {
 
 pub(super) async fn a_publisher_that_gives_up_breaks_nothing(on: Subject) {
     for n in 0..20 {
-        // Polled once, then dropped: it may be stored or not.
+        // The future is polled once and dropped, so the message may or may not be stored.
         drop(on.engine.append(draft("a", &format!("given up {n}"), None)).now_or_never());
         on.say("a", &n.to_string()).await;
     }
@@ -96,7 +98,7 @@ pub(super) async fn closing_twice_is_harmless(on: Subject) {
     on.say("a", "x").await;
     on.engine.close().await;
     on.engine.close().await;
-    assert_eq!(on.all("a").await, ["x"], "and reading goes on");
+    assert_eq!(on.all("a").await, ["x"], "reading still works after a close");
 }
 
 pub(super) async fn what_was_queued_before_the_close_is_stored(on: Subject) {
@@ -162,7 +164,7 @@ pub(super) async fn a_refused_message_leaves_no_trace(on: Subject) {
     let _ = on.engine.append(keyed).await;
     assert!(on.journal.offsets().is_empty());
     assert!(on.engine.channels(0, 10).await.unwrap().is_empty());
-    assert!(!on.append(draft("a", "y", Some("k"))).await.duplicate, "a key of a refused message is free");
+    assert!(!on.append(draft("a", "y", Some("k"))).await.duplicate, "a refused message does not use up its key");
 }
 
 pub(super) async fn times_are_the_wall_clocks(on: Subject) {
@@ -171,7 +173,7 @@ pub(super) async fn times_are_the_wall_clocks(on: Subject) {
     on.hands.set_wall_by(-3600);
     let second = on.append(draft("a", "x", None)).await;
     assert_eq!(second.time, on.hands.wall());
-    assert!(second.time < first.time && second.id.offset > first.id.offset, "order is not the clock's");
+    assert!(second.time < first.time && second.id.offset > first.id.offset, "offsets, not times, order messages");
     on.hands.pass(Duration::from_secs(1));
     assert_eq!(on.engine.channels(0, 1).await.unwrap()[0].message.id, second.id);
     assert_eq!(on.read("a", 0, 2).await.messages[1].message.channel, name("a"));

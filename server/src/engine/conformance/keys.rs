@@ -1,3 +1,5 @@
+//! Tests of idempotency keys: duplicates, conflicts and the ten minutes after which a key is forgotten.
+
 use super::{Subject, draft};
 use crate::{
     engine::{AppendError, Draft},
@@ -65,11 +67,11 @@ pub(super) async fn the_wall_clock_does_not_move_it(on: Subject) {
     on.hands.set_wall_by(86_400);
     let again = on.append(draft("a", "x", Some("k"))).await;
     assert!(again.duplicate, "set forward by a day");
-    assert_eq!(again.time, first.time, "the first answer, as it was");
+    assert_eq!(again.time, first.time, "a duplicate returns the time of the first answer");
     on.hands.set_wall_by(-30 * 86_400);
     assert!(on.append(draft("a", "x", Some("k"))).await.duplicate, "set back by a month");
     on.hands.pass(KEY_WINDOW + Duration::from_secs(1));
-    assert!(!on.append(draft("a", "x", Some("k"))).await.duplicate, "and ten minutes are ten minutes");
+    assert!(!on.append(draft("a", "x", Some("k"))).await.duplicate, "the key expires after ten minutes of steady time");
 }
 
 pub(super) async fn of_many_at_once_one_is_stored(on: Subject) {

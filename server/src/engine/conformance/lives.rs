@@ -1,3 +1,5 @@
+//! Tests of what survives a restart, a crash and a restored copy: messages, keys, cursors, floors and epochs.
+
 use super::{Subject, draft, name, texts};
 use crate::{
     engine::{Draft, Resolved, Retention},
@@ -14,7 +16,7 @@ pub(super) async fn messages_keys_and_cursors_outlive_a_restart(on: Subject) {
     assert!(second.id.offset > first.id.offset);
     assert_ne!(second.id.epoch, first.id.epoch);
     let slice = on.read("a", 0, 10).await;
-    assert_eq!(slice.messages[0].message.id, first.id, "an id keeps the epoch it was made in");
+    assert_eq!(slice.messages[0].message.id, first.id, "an id keeps the epoch in which it was assigned");
     assert_eq!(slice.messages[1].message.prev, Some(first.id));
     assert_eq!(on.engine.lineage().resolve(first.id, second.id.offset), Resolved::At(first.id.offset));
 }
@@ -60,7 +62,7 @@ pub(super) async fn time_between_two_lives_does_not_age_a_key(on: Subject) {
     assert!(on.append(draft("a", "x", Some("k"))).await.duplicate, "a day later");
     on.hands.pass(KEY_WINDOW / 2 + Duration::from_secs(1));
     assert!(!on.append(draft("a", "x", Some("k"))).await.duplicate, "ten minutes of running are over");
-    assert!(on.append(draft("a", "y", Some("half way"))).await.duplicate, "of this one they are not");
+    assert!(on.append(draft("a", "y", Some("half way"))).await.duplicate, "the second key is younger than ten minutes");
 }
 
 pub(super) async fn what_is_too_much_is_dropped_after_a_restart_too(on: Subject) {

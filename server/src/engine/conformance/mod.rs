@@ -1,5 +1,5 @@
-//! The contract as tests, run on every engine. A case is named after what it holds an engine to; what an engine
-//! cannot offer is ignored by name, with the reason.
+//! The engine contract as tests that run on every engine. Each case is named after the behaviour it requires. Cases
+//! that an engine cannot support are listed as ignored, with the reason.
 
 mod appending;
 mod keys;
@@ -10,7 +10,7 @@ mod trimming;
 
 pub(super) use subject::{Kind, Subject, draft, name, texts};
 
-/// One test per case and engine.
+/// Generates one test per case and engine. `surviving` cases need an engine that survives a restart.
 macro_rules! conformance {
     (
         every: [$($room:ident::$case:ident),* $(,)?],

@@ -1,3 +1,5 @@
+//! Tests of reading: completeness, limits, the newest offsets, the list of channels and counting.
+
 use super::{Subject, draft, name, texts};
 use crate::engine::{Offset, Query, Stored};
 use std::sync::Arc;
@@ -103,7 +105,7 @@ pub(super) async fn channels_come_newest_first(on: Subject) {
     on.say("a", "2").await;
     let all = on.engine.channels(0, 10).await.unwrap();
     assert_eq!(names(&all), ["a", "b"]);
-    assert_eq!(all[0].message.body.as_bytes(), b"2", "with their last message");
+    assert_eq!(all[0].message.body.as_bytes(), b"2", "each channel comes with its last message");
     assert_eq!(names(&on.engine.channels(b, 10).await.unwrap()), ["a"]);
 }
 

@@ -1,9 +1,9 @@
-//! An engine under test, with what it needs to live.
+//! An engine under test with its data folder, its clock and a dispatcher that records everything.
 
 use crate::{
     clock::Clock,
     engine::{
-        Appended, Draft, Engine, Offset, Options, Query, Retention, Slice, Stored, Tail,
+        Appended, Dispatch, Draft, Engine, Offset, Options, Query, Retention, Slice, Stored,
         embedded::{Embedded, Fsync},
         memory::Memory,
     },
@@ -24,16 +24,16 @@ pub(crate) enum Kind {
     Embedded,
 }
 
-/// Keeps everything it is handed.
+/// A dispatcher that records all messages and floors.
 #[derive(Default)]
 pub(crate) struct Journal(Mutex<Vec<Arc<Stored>>>, Mutex<Vec<(ChannelName, Offset)>>);
 
-impl Tail for Journal {
+impl Dispatch for Journal {
     fn begin(&self, _: Offset, _: Vec<(ChannelName, Time)>) {}
-    fn dispatch(&self, batch: &[Arc<Stored>]) {
+    fn stored(&self, batch: &[Arc<Stored>]) {
         self.0.lock().unwrap().extend_from_slice(batch);
     }
-    fn forget(&self, channel: &ChannelName, floor: Offset) {
+    fn trimmed(&self, channel: &ChannelName, floor: Offset) {
         self.1.lock().unwrap().push((channel.clone(), floor));
     }
 }
@@ -43,7 +43,7 @@ impl Journal {
         self.0.lock().unwrap().clone()
     }
 
-    /// The last floor it was told of.
+    /// The last floor received for a channel.
     pub(crate) fn floor(&self, channel: &str) -> Option<Offset> {
         let told = self.1.lock().unwrap();
         told.iter().rev().find(|(name, _)| name.as_str() == channel).map(|(_, floor)| *floor)
@@ -54,7 +54,7 @@ impl Journal {
     }
 }
 
-/// The hands of a clock.
+/// The time of a test clock, set by the test.
 #[derive(Clone)]
 pub(crate) struct Hands {
     wall: Arc<AtomicI64>,
@@ -68,7 +68,7 @@ impl Default for Hands {
 }
 
 impl Hands {
-    /// A clock of these hands that begins now.
+    /// A clock that shows this time; its steady time begins at zero now.
     pub(crate) fn clock(&self) -> Clock {
         let (wall, steady) = (Arc::clone(&self.wall), Arc::clone(&self.steady));
         let begun = steady.load(Ordering::SeqCst);
@@ -78,14 +78,14 @@ impl Hands {
         )
     }
 
-    /// Time goes on.
+    /// Moves both clocks forward.
     pub(crate) fn pass(&self, time: Duration) {
         let millis = u64::try_from(time.as_millis()).unwrap();
         self.steady.fetch_add(millis, Ordering::SeqCst);
         self.wall.fetch_add(i64::try_from(millis).unwrap(), Ordering::SeqCst);
     }
 
-    /// Somebody sets the wall clock.
+    /// Changes the wall clock only.
     pub(crate) fn set_wall_by(&self, seconds: i64) {
         self.wall.fetch_add(seconds * 1000, Ordering::SeqCst);
     }
@@ -119,7 +119,7 @@ impl Subject {
         Self { kind, engine, journal, hands, folder, retention }
     }
 
-    /// The same engine, still empty, that keeps this much.
+    /// Replaces the engine with a new, empty engine of this retention.
     pub(crate) async fn keeping(self, retention: Retention) -> Self {
         self.engine.close().await;
         Self::open(self.kind).with(retention)
@@ -131,7 +131,7 @@ impl Subject {
         Self::open_in(kind, tempfile::tempdir().unwrap(), retention, hands)
     }
 
-    /// Ends this engine and opens what it left.
+    /// Closes the engine and opens its folder again.
     pub(crate) async fn restart(self) -> Self {
         let retention = self.retention.clone();
         self.restart_keeping(retention).await
@@ -144,13 +144,13 @@ impl Subject {
         Self::open_in(kind, folder, retention, hands)
     }
 
-    /// What a killed process leaves at this moment: its files, with the write-ahead log as it is.
+    /// Opens an engine on the files that a killed process leaves at this moment, including the write-ahead log.
     pub(crate) fn crash(self) -> Self {
         let left = self.copy(&["baro.db", "baro.db-wal"]);
         Self::open_in(self.kind, left, self.retention, self.hands)
     }
 
-    /// An engine on a copy of this one's files.
+    /// Opens a second engine on a copy of the files.
     pub(crate) fn copied(&self) -> Self {
         let copy = self.copy(&["baro.db", "baro.db-wal"]);
         Self::open_in(self.kind, copy, self.retention.clone(), Hands::default())
@@ -181,7 +181,7 @@ impl Subject {
         texts(&self.read(channel, 0, 10_000).await)
     }
 
-    /// Trims until nothing is left to go.
+    /// Trims until nothing is left to delete. Returns the number of deleted messages.
     pub(crate) async fn trim(&self) -> u64 {
         let mut gone = 0;
         loop {

@@ -1,3 +1,5 @@
+//! Tests of trimming: limits by number, bytes and age, floors, and what outlives a trimmed message.
+
 use super::{Subject, draft, name};
 use crate::{
     engine::{Draft, Retention},
@@ -88,8 +90,8 @@ pub(super) async fn the_floor_is_the_last_that_went(on: Subject) {
     let after = on.read("a", 0, 10).await;
     assert_eq!(after.floor, before.messages[1].offset());
     assert_eq!(after.floor_time, Some(before.messages[1].message.time));
-    assert_eq!(on.read("b", 0, 10).await.floor, 0, "of its channel only");
-    assert_eq!((on.journal.floor("a"), on.journal.floor("b")), (Some(after.floor), None), "and the tail knows");
+    assert_eq!(on.read("b", 0, 10).await.floor, 0, "the floor moves only in its own channel");
+    assert_eq!((on.journal.floor("a"), on.journal.floor("b")), (Some(after.floor), None), "the dispatcher knows it");
 }
 
 pub(super) async fn prev_and_the_last_message_outlive_it(on: Subject) {
@@ -131,7 +133,7 @@ pub(super) async fn the_wall_clock_trims_nothing(on: Subject) {
     let on = on.keeping(Retention { age: Some(HOUR), ..Retention::default() }).await;
     on.say("a", "x").await;
     on.hands.set_wall_by(365 * 86_400);
-    assert_eq!(on.trim().await, 0, "somebody set the clock forward by a year");
+    assert_eq!(on.trim().await, 0, "setting the wall clock forward by a year trims nothing");
     on.hands.set_wall_by(-2 * 365 * 86_400);
     assert_eq!(on.trim().await, 0);
     assert_eq!(on.all("a").await, ["x"]);

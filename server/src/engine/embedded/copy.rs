@@ -1,4 +1,4 @@
-//! A copy of the store as one file, and the way back.
+//! Backup of the store into one file, and restore from it.
 
 use super::{STORE, lock, schema};
 use rusqlite::{Connection, OpenFlags};
@@ -8,16 +8,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Why there is no copy.
+/// Why a backup or a restore failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
-    /// Nothing to copy.
+    /// There is no store to copy.
     #[error("there is no store at {0}; say with --data where it is")]
     NoStore(PathBuf),
-    /// Nothing is overwritten.
+    /// The target exists; a backup overwrites nothing.
     #[error("{0} is there already; choose another name or move it away")]
     Exists(PathBuf),
-    /// Not a copy that `backup` made.
+    /// The file is not a copy that `backup` made.
     #[error("{file} is not a whole copy of a store: {why}")]
     NotAStore {
         /// The file.
@@ -25,22 +25,22 @@ pub enum CopyError {
         /// What is wrong with it.
         why: String,
     },
-    /// The folder is in use, or the copy is of a newer Baro.
+    /// The folder is in use, or a newer Baro made the copy.
     #[error(transparent)]
     Open(#[from] schema::OpenError),
-    /// SQLite says no.
+    /// SQLite failed.
     #[error("the store cannot be copied: {0}")]
     Sqlite(#[from] rusqlite::Error),
-    /// The disk says no.
+    /// The disk failed.
     #[error("the copy cannot be written: {0}")]
     Io(#[from] io::Error),
 }
 
-/// Copies the store of a data folder, as it is at this moment, into a new file; a server may go on writing.
-/// `progress` is told the bytes written and about how many there will be.
+/// Copies the store of a data folder, as it is at this moment, into a new file. A server may keep writing meanwhile.
+/// `progress` receives the number of bytes written and an estimate of the total.
 ///
 /// # Errors
-/// There is no store, the file is there already, or the disk is full.
+/// Returns an error if there is no store, the file already exists, or the disk is full.
 pub fn backup(folder: &Path, file: &Path, progress: impl Fn(u64, u64) + Sync) -> Result<(), CopyError> {
     let store = folder.join(STORE);
     if !store.exists() {
@@ -49,11 +49,11 @@ pub fn backup(folder: &Path, file: &Path, progress: impl Fn(u64, u64) + Sync) ->
     if file.exists() {
         return Err(CopyError::Exists(file.to_owned()));
     }
-    // Under another name until it is whole: a backup that was interrupted must not look like one.
+    // Written under another name until it is complete: an interrupted backup must not look like a backup.
     let part = with_ending(file, ".part");
     let _ = fs::remove_file(&part);
-    // One read transaction: everything committed before it, nothing after. Not read-only: the last one to leave
-    // a store folds its write-ahead log in.
+    // VACUUM INTO runs in one read transaction: it copies everything committed before it and nothing later. The
+    // connection is not read-only, because the last connection to close a store checkpoints its write-ahead log.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(&store, flags)?;
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
@@ -72,11 +72,11 @@ pub fn backup(folder: &Path, file: &Path, progress: impl Fn(u64, u64) + Sync) ->
     Ok(())
 }
 
-/// Puts a copy in the place of a data folder's store. The store that was there is kept beside it; its new name
-/// is returned.
+/// Replaces the store of a data folder with a copy. A store that was there is kept in the same folder under a new name,
+/// which is returned.
 ///
 /// # Errors
-/// A server uses the folder, or the file is not a whole copy.
+/// Returns an error if a server uses the folder or the file is not a complete copy.
 pub fn restore(folder: &Path, file: &Path) -> Result<Option<PathBuf>, CopyError> {
     fs::create_dir_all(folder)?;
     let _lock = lock(folder)?;
@@ -91,7 +91,7 @@ pub fn restore(folder: &Path, file: &Path) -> Result<Option<PathBuf>, CopyError>
     Ok(before)
 }
 
-/// A damaged or foreign file must be found out before it replaces anything.
+/// Rejects a damaged or foreign file before it replaces the store.
 fn check(file: &Path) -> Result<(), CopyError> {
     let not = |why: String| CopyError::NotAStore { file: file.to_owned(), why };
     if !file.is_file() {
@@ -109,7 +109,7 @@ fn check(file: &Path) -> Result<(), CopyError> {
     if verdict == "ok" { Ok(()) } else { Err(not(verdict)) }
 }
 
-/// Moves the store there is to a name of its own, with its write-ahead log, if it has one left.
+/// Renames the present store to a free name, together with its write-ahead log, if one is left.
 fn put_aside(folder: &Path) -> io::Result<PathBuf> {
     let free = (1..).map(|n| folder.join(format!("before-restore-{n}.db"))).find(|path| !path.exists());
     let aside = free.expect("some number is free");
@@ -123,7 +123,7 @@ fn put_aside(folder: &Path) -> io::Result<PathBuf> {
     Ok(aside)
 }
 
-/// Tells the progress of `work` by the size of the file it writes.
+/// Runs `work` and reports its progress by the size of the file it writes.
 fn watch<T: Send>(
     whole: u64,
     progress: &(impl Fn(u64, u64) + Sync),
@@ -145,7 +145,7 @@ fn watch<T: Send>(
     })
 }
 
-/// Bytes the store takes, without pages that are free.
+/// Bytes of the store without its free pages.
 fn pages(connection: &Connection) -> rusqlite::Result<u64> {
     let get = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, u64>(0));
     Ok(get("page_count")?.saturating_sub(get("freelist_count")?) * get("page_size")?)
@@ -161,7 +161,7 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// A rename is durable once its folder is.
+/// Flushes the file's folder: a rename is durable only after that.
 fn sync_folder_of(file: &Path) -> io::Result<()> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()

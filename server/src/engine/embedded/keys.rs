@@ -1,9 +1,9 @@
 //! Idempotency keys of the last ten minutes.
 //!
-//! Their age is counted on the steady clock; each commit writes down how far it has come, and a restart continues
-//! from there: the time in between does not count. So a key is remembered for at least ten minutes, whatever the wall clock does.
+//! Their age is counted on the steady clock. Each commit records the steady time and a restart continues from there, so
+//! the time between does not count: a key is remembered for at least ten minutes, whatever the wall clock does.
 
-use super::reader::signed;
+use super::row::signed;
 use crate::{
     clock::{Clock, millis},
     engine::Offset,
@@ -12,19 +12,19 @@ use crate::{
 use app::wire::Time;
 use rusqlite::{Connection, OptionalExtension, params};
 
-/// Keys forgotten at once: a slice of a few milliseconds.
+/// Keys deleted at a time, which takes a few milliseconds.
 const SWEEP: usize = 1000;
-/// Pause between two looks that found little.
+/// Milliseconds until the next sweep after a sweep that deleted fewer than [`SWEEP`] keys.
 const SWEEP_MS: i64 = 10_000;
 
 pub(super) struct Keys {
     clock: Clock,
-    /// The steady clock's zero, in milliseconds of all runs together.
+    /// Milliseconds of steady time in all earlier runs, to which the time of this run is added.
     base: i64,
     swept: i64,
 }
 
-/// What a key was used for.
+/// The message a key was used for.
 pub(super) struct Used {
     pub(super) offset: Offset,
     pub(super) time: Time,
@@ -38,7 +38,7 @@ impl Keys {
         Ok(Self { clock, base, swept: 0 })
     }
 
-    /// Steady time of all runs together, in milliseconds.
+    /// Steady time in all runs together, in milliseconds.
     pub(super) fn now(&self) -> i64 {
         self.base.saturating_add(millis(self.clock.steady()))
     }
@@ -57,24 +57,23 @@ impl Keys {
         connection: &Connection,
         channel: i64,
         key: &str,
-        offset: Offset,
-        time: Time,
-        digest: &[u8; 32],
+        used: &Used,
     ) -> rusqlite::Result<()> {
+        let Used { offset, time, digest } = used;
         connection
             .prepare_cached(
                 "INSERT OR REPLACE INTO keys(channel, key, at, offset, time, digest) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
-            .execute(params![channel, key, self.now(), signed(offset), time.0, digest.as_slice()])?;
+            .execute(params![channel, key, self.now(), signed(*offset), time.0, digest])?;
         Ok(())
     }
 
-    /// Whether it is time to forget some.
+    /// Whether a sweep is due.
     pub(super) fn is_due(&self) -> bool {
         self.now() - self.swept >= SWEEP_MS
     }
 
-    /// Forgets old keys, one slice; the next one is due at once when there may be more.
+    /// Deletes one slice of the expired keys. If more may be left, the next sweep is due at once.
     pub(super) fn sweep(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let now = self.now();
         let swept = connection

@@ -1,8 +1,8 @@
-//! The embedded engine: one SQLite file, one writer with group commit, readers of their own.
+//! The embedded engine: one SQLite file, one writer thread with group commit, and separate read connections.
 
+mod channel_table;
 mod copy;
 mod keys;
-mod ledger;
 mod reader;
 mod row;
 mod schema;
@@ -15,37 +15,44 @@ mod writer;
 pub use copy::{CopyError, backup, restore};
 pub use schema::{Fsync, OpenError};
 
-use super::{AppendError, Appended, Draft, Engine, Lineage, Offset, Options, Query, ReadError, Slice, Stored, Tail};
+use super::{
+    AppendError, Appended, Dispatch, Draft, Engine, Lineage, Offset, Options, Query, ReadError, Slice, Stored,
+};
 use crate::{
     clock,
-    limits::{APPEND_QUEUE, PACE_READ_BACK},
+    limits::{APPEND_QUEUE, RATE_READ_BACK},
 };
 use app::wire::{ChannelName, Time};
 use futures::{FutureExt, future::BoxFuture};
 use reader::Readers;
 use std::{fs::File, path::Path, sync::Arc};
 use tokio::sync::{mpsc, oneshot};
-use writer::{Job, Writer};
+use writer::{Job, OpenStore, Writer};
 
-/// The store's file in the data folder.
+/// Name of the store's file in the data folder.
 const STORE: &str = "baro.db";
 
-/// The log in a data folder.
+/// A log in a data folder.
 pub struct Embedded {
     lineage: Arc<Lineage>,
     readers: Arc<Readers>,
-    /// Bounded: publishers wait when the disk does.
+    /// Bounded, so that publishers wait when the disk is slow.
     jobs: mpsc::Sender<Job>,
-    /// Holds the folder for this process until it ends.
+    /// The file lock that keeps other processes out of the folder.
     _lock: File,
 }
 
 impl Embedded {
-    /// Opens or makes the store in `folder` and starts its writer.
+    /// Opens or creates the store in `folder` and starts its writer thread.
     ///
     /// # Errors
-    /// The folder cannot be used, is in use, or holds a store of a newer Baro.
-    pub fn open(folder: &Path, fsync: Fsync, options: Options, tail: Arc<dyn Tail>) -> Result<Self, OpenError> {
+    /// Returns an error if the folder cannot be used, is in use, or holds a store of a newer Baro.
+    pub fn open(
+        folder: &Path,
+        fsync: Fsync,
+        options: Options,
+        dispatcher: Arc<dyn Dispatch>,
+    ) -> Result<Self, OpenError> {
         std::fs::create_dir_all(folder)?;
         let lock = lock(folder)?;
         let path = folder.join(STORE);
@@ -56,9 +63,10 @@ impl Embedded {
         schema::begin_epoch(&connection, epoch, head)?;
         let lineage = Arc::new(Lineage::new(past, epoch, head));
         let hour_ago = Time(clock::now().0 - 3_600_000);
-        tail.begin(head, reader::recent(&connection, hour_ago, PACE_READ_BACK)?);
+        dispatcher.begin(head, reader::recent(&connection, hour_ago, RATE_READ_BACK)?);
         let (jobs, queue) = mpsc::channel(APPEND_QUEUE);
-        let writer = Writer::new(path.clone(), fsync, connection, Arc::clone(&lineage), options, tail)?;
+        let store = OpenStore { path: path.clone(), fsync, connection, lineage: Arc::clone(&lineage) };
+        let writer = Writer::new(store, options, dispatcher)?;
         std::thread::Builder::new().name("baro-writer".into()).spawn(move || writer.run(queue))?;
         Ok(Self { lineage, readers: Readers::new(path), jobs, _lock: lock })
     }

@@ -1,31 +1,32 @@
-//! Reading the store, on connections of its own, in short transactions.
+//! Reads the store on separate read-only connections, in short transactions.
 
-use super::{row, schema};
+use super::{
+    row::{self, signed},
+    schema,
+};
 use crate::{
     engine::{Lineage, Offset, Query, ReadError, Slice, Stored},
     limits::STORE_READERS,
+    lock::Lock,
 };
 use app::wire::{ChannelName, Time};
 use rusqlite::{Connection, OptionalExtension, params};
-use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{path::PathBuf, sync::Arc};
 use tokio::sync::Semaphore;
 
 /// Read-only connections, at most [`STORE_READERS`] in use at once.
 pub(super) struct Readers {
     path: PathBuf,
     turns: Semaphore,
-    idle: Mutex<Vec<Connection>>,
+    idle: Lock<Vec<Connection>>,
 }
 
 impl Readers {
     pub(super) fn new(path: PathBuf) -> Arc<Self> {
-        Arc::new(Self { path, turns: Semaphore::new(STORE_READERS), idle: Mutex::default() })
+        Arc::new(Self { path, turns: Semaphore::new(STORE_READERS), idle: Lock::default() })
     }
 
-    /// Runs a read away from the async threads.
+    /// Runs a read on a blocking thread, because SQLite blocks.
     pub(super) async fn run<T: Send + 'static>(
         self: &Arc<Self>,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -33,14 +34,14 @@ impl Readers {
         let _turn = self.turns.acquire().await.map_err(|_| ReadError("closed".into()))?;
         let readers = Arc::clone(self);
         let work = tokio::task::spawn_blocking(move || {
-            let idle = readers.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let idle = readers.idle.lock().pop();
             let connection = match idle {
                 Some(connection) => connection,
                 None => schema::open_reader(&readers.path)?,
             };
             let result = read(&connection);
             if result.is_ok() {
-                readers.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+                readers.idle.lock().push(connection);
             }
             result
         });
@@ -52,7 +53,7 @@ impl Readers {
 }
 
 pub(super) fn slice(connection: &Connection, query: &Query, lineage: &Lineage) -> rusqlite::Result<Slice> {
-    // One transaction: the floor and the rows are of the same moment.
+    // One transaction, so that the floor and the messages belong to the same moment (clause 6 of the contract).
     let transaction = connection.unchecked_transaction()?;
     let found = transaction
         .prepare_cached("SELECT id, floor, floor_time FROM channels WHERE name = ?1")?
@@ -116,7 +117,7 @@ pub(super) fn channels(
     statement.query_map(params![signed(after), limit], |row| row::from_row(row, lineage))?.collect()
 }
 
-/// How many messages of a channel lie in `(after, up_to]`, counted up to `most`.
+/// Counts the messages of a channel in `(after, up_to]`, up to `most`.
 pub(super) fn count(
     connection: &Connection,
     channel: &ChannelName,
@@ -132,7 +133,7 @@ pub(super) fn count(
         .query_row(params![channel.as_str(), signed(after), signed(up_to), most], |row| row.get(0))
 }
 
-/// Everything stored in `(after, up_to]`, whatever its channel.
+/// All messages in `(after, up_to]`, in every channel.
 pub(super) fn between(
     connection: &Connection,
     after: Offset,
@@ -148,7 +149,7 @@ pub(super) fn between(
     statement.query_map(params![signed(after), signed(up_to)], |row| row::from_row(row, lineage))?.collect()
 }
 
-/// Channels and times of the newest messages, for the pace of the past hour.
+/// Channels and times of the newest messages, newest first, for the message rate of the past hour.
 pub(super) fn recent(connection: &Connection, since: Time, limit: usize) -> rusqlite::Result<Vec<(ChannelName, Time)>> {
     let mut statement = connection.prepare(
         "SELECT c.name, m.time FROM messages m JOIN channels c ON c.id = m.channel ORDER BY m.offset DESC LIMIT ?1",
@@ -166,9 +167,4 @@ pub(super) fn recent(connection: &Connection, since: Time, limit: usize) -> rusq
         }
     }
     Ok(found)
-}
-
-/// SQLite has signed numbers only; offsets above are beyond any message.
-pub(super) fn signed(offset: Offset) -> i64 {
-    i64::try_from(offset).unwrap_or(i64::MAX)
 }

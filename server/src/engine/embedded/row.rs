@@ -1,12 +1,16 @@
-//! A message as a row of the store, and back.
+//! Converts messages to rows of the store and back.
 
-use super::reader::signed;
 use crate::engine::{Lineage, Offset, Stored};
 use app::wire::{Body, ChannelName, Kind, Message, Sender, Time};
 use rusqlite::{Connection, Row, Statement, ToSql, types::Type};
 use std::sync::{Arc, LazyLock};
 
-/// The columns [`from_row`] reads, in its order; `m` is `messages`, `c` is `channels`.
+/// Converts an offset for SQLite, whose integers are signed. No message has an offset above `i64::MAX`.
+pub(super) fn signed(offset: Offset) -> i64 {
+    i64::try_from(offset).unwrap_or(i64::MAX)
+}
+
+/// The columns that [`from_row`] reads, in this order; `m` is `messages`, `c` is `channels`.
 pub(super) const COLUMNS: &str =
     "m.offset, m.prev, m.time, m.from_id, m.from_name, m.kind, m.key, m.encoding, m.body, c.name";
 
@@ -39,9 +43,10 @@ pub(super) fn from_row(row: &Row<'_>, lineage: &Lineage) -> rusqlite::Result<Arc
     }))
 }
 
-/// The statements that add messages: so many at once each, the most first. Within one, SQLite finds the place of the next
-/// row where it left the last. `OR FAIL`, because whatever fails undoes the whole transaction: to undo one statement SQLite
-/// would copy each page it touches, with many channels into a temporary file.
+/// The insert statements with their number of rows, largest first: within one statement SQLite continues at the
+/// position of the previous row instead of searching for it. `OR FAIL` is enough because a failure rolls back the whole
+/// transaction. To be able to undo a single statement, SQLite would copy each page it touches, with many channels into
+/// a temporary file.
 static INSERTS: LazyLock<[(usize, String); 3]> = LazyLock::new(|| {
     [64, 8, 1].map(|rows| {
         let values = ["(?,?,?,?,?,?,?,?,?,?)"].repeat(rows).join(",");
@@ -50,7 +55,7 @@ static INSERTS: LazyLock<[(usize, String); 3]> = LazyLock::new(|| {
     })
 });
 
-/// Adds messages, each to the channel with the row beside it.
+/// Inserts messages; each comes with the row id of its channel.
 pub(super) fn insert(connection: &Connection, mut all: &[(i64, Arc<Stored>)]) -> rusqlite::Result<()> {
     for (rows, sql) in &*INSERTS {
         let (now, rest) = all.split_at(all.len() / rows * rows);
@@ -68,7 +73,7 @@ pub(super) fn insert(connection: &Connection, mut all: &[(i64, Arc<Stored>)]) ->
     Ok(())
 }
 
-/// Values of a statement, in its order.
+/// Binds the values of a statement in order.
 struct Binding<'a, 'c> {
     statement: &'a mut Statement<'c>,
     bound: usize,

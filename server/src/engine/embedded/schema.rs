@@ -1,21 +1,21 @@
-//! The store's layout. One file, readable with any SQLite browser.
+//! The store's schema, its migrations and its connections. The store is one file that any SQLite browser can read.
 
-use super::reader::signed;
+use super::row::signed;
 use crate::limits::ROW_BYTES;
 use app::wire::Epoch;
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 
-/// Written to `PRAGMA user_version`; a store with a higher one was made by a newer Baro.
+/// The schema version in `PRAGMA user_version`. A store with a higher version was written by a newer Baro.
 pub(super) const VERSION: i64 = 2;
-/// Below it SQLite has a race that can corrupt the write-ahead log.
+/// Older versions of SQLite have a race that can corrupt the write-ahead log.
 const OLDEST_SQLITE: i32 = 3_051_003;
 
-/// Messages are clustered by offset; channels, epochs and keys are small tables beside them.
-/// - `channels.last`: offset of the newest message ever stored; `floor`: everything at or below it may be gone;
-///   `kept`, `bytes`: how many messages are there, and what they count for.
-/// - `epochs.last`: the last offset given out in that epoch, written in the same transaction as the messages,
-///   so that no offset is ever given out twice; `steady`: how far steady time had come with it, see `keys.rs`.
+/// The messages are clustered by offset; the tables of channels, epochs and keys are small.
+/// - `channels.last`: offset of the newest message ever stored; `floor`: messages at or below it may be gone;
+///   `kept`, `bytes`: number and counted size of the messages present.
+/// - `epochs.last`: the last offset assigned in that epoch, written in the same transaction as the messages, so that no
+///   offset is assigned twice; `steady`: the steady time of that transaction, see `keys.rs`.
 /// - `messages.encoding`: 0 text, 1 JSON, 2 binary; `kind`: 0 person, 1 program.
 /// - `keys`: idempotency keys of the last ten minutes; `at` is steady time.
 const SCHEMA: &str = "
@@ -34,8 +34,8 @@ CREATE TABLE keys(channel INTEGER NOT NULL, key TEXT NOT NULL, at INTEGER NOT NU
 CREATE INDEX keys_at ON keys(at);
 ";
 
-/// From version 1: channels say how much they hold, keys count on the steady clock. Keys of before begin
-/// their ten minutes anew.
+/// Migration from version 1: channels record how much they hold, and keys age on the steady clock. The ten minutes of
+/// existing keys start over.
 const FROM_1: &str = "
 ALTER TABLE channels ADD COLUMN kept INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE channels ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
@@ -49,19 +49,19 @@ UPDATE keys SET time = at, at = 0;
 /// Why the store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The folder cannot be made or read.
+    /// The folder cannot be created or read.
     #[error("the data folder cannot be used: {0}")]
     Folder(#[from] std::io::Error),
-    /// Another process has it.
+    /// Another process uses the folder.
     #[error("the data folder {0} is in use by another Baro; stop that one, or choose another with --data")]
     Locked(String),
-    /// SQLite says no.
+    /// SQLite failed.
     #[error("the store cannot be opened: {0}")]
     Sqlite(#[from] rusqlite::Error),
     /// A newer Baro wrote it.
     #[error("the store has schema version {found}, this Baro knows up to {VERSION}; use a newer Baro")]
     Newer {
-        /// What the file says.
+        /// The version in the file.
         found: i64,
     },
     /// The linked SQLite is too old.
@@ -70,7 +70,7 @@ pub enum OpenError {
 }
 
 /// How hard a commit is pushed to the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fsync {
     /// Every commit: an acknowledged message survives power loss.
     Always,
@@ -82,7 +82,7 @@ pub enum Fsync {
 }
 
 impl Fsync {
-    /// SQLite's name for it.
+    /// The value of `PRAGMA synchronous`.
     pub(super) fn synchronous(self) -> &'static str {
         match self {
             Self::Always => "FULL",
@@ -110,7 +110,7 @@ pub(super) fn open_writer(path: &Path, fsync: Fsync) -> Result<Connection, OpenE
     Ok(connection)
 }
 
-/// The layout a store says it has; 0 for an empty file.
+/// The schema version recorded in a store; 0 for an empty file.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
@@ -121,7 +121,7 @@ pub(super) fn begin_epoch(connection: &Connection, epoch: Epoch, head: u64) -> r
     insert.execute(rusqlite::params![epoch.to_string(), signed(head)]).map(|_| ())
 }
 
-/// The last offset given out in an epoch.
+/// The last offset assigned in an epoch.
 pub(super) fn epoch_last(connection: &Connection, epoch: &str) -> rusqlite::Result<u64> {
     connection.query_row("SELECT last FROM epochs WHERE epoch = ?1", [epoch], |row| row.get(0))
 }
@@ -134,7 +134,7 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// The epochs recorded so far, in the order of the starts.
+/// The recorded epochs with their last offsets, in the order of the starts.
 pub(super) fn epochs(connection: &Connection) -> rusqlite::Result<Vec<(Epoch, u64)>> {
     let mut statement = connection.prepare("SELECT epoch, last FROM epochs ORDER BY seq")?;
     let rows = statement.query_map([], |row| {

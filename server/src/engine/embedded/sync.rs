@@ -1,4 +1,4 @@
-//! `--fsync interval`: what was written is pushed to the disk every second, beside the writer.
+//! `--fsync interval`: a separate thread flushes the write-ahead log to the disk every second.
 
 use crate::limits::FSYNC_INTERVAL;
 use std::{
@@ -12,7 +12,7 @@ use std::{
     },
 };
 
-/// Ends its thread when dropped, after a last push.
+/// Handle of the thread; dropping it flushes once more and ends the thread.
 pub(super) struct Syncer {
     written: Arc<AtomicBool>,
     _end: Sender<()>,
@@ -40,7 +40,7 @@ impl Syncer {
         Ok(Self { written, _end: end })
     }
 
-    /// Something was written since the last push.
+    /// Records that the write-ahead log changed and must be flushed.
     pub(super) fn written(&self) {
         self.written.store(true, Ordering::Release);
     }

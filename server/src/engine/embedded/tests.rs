@@ -1,4 +1,4 @@
-//! What only an engine with a disk can go wrong with.
+//! Tests of failures that only an engine with a disk has: full disk, failed commits, backup, restore, migration.
 
 use super::{
     CopyError, Embedded, Fsync, OpenError, backup, restore, schema,
@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use std::{path::Path, sync::Arc};
 use tokio::sync::oneshot;
 
-/// An engine whose writer a test can get at.
+/// An engine whose writer a test can manipulate.
 struct Poked {
     engine: Embedded,
     subject: Subject,
@@ -80,7 +80,7 @@ async fn every_fsync_keeps_what_a_killed_process_acknowledged() {
     }
 }
 
-/// A full disk: SQLite says the same when its file may not grow.
+/// SQLite reports a full disk when `max_page_count` forbids the file to grow.
 #[tokio::test]
 async fn a_full_disk_refuses_and_takes_again_when_there_is_room() {
     let on = Poked::open().await;
@@ -89,7 +89,7 @@ async fn a_full_disk_refuses_and_takes_again_when_there_is_room() {
     let big = "x".repeat(100_000);
     assert_eq!(on.say(&big).await, Err(AppendError::Full));
     assert_eq!(on.say(&big).await, Err(AppendError::Full));
-    assert_eq!(on.all().await, ["before"], "reading goes on");
+    assert_eq!(on.all().await, ["before"], "reading still works");
     on.poke(|writer| writer.connection.pragma_update(None, "max_page_count", 1 << 30).unwrap()).await;
     on.say(&big).await.unwrap();
     assert_eq!(on.all().await, ["before", &big]);
@@ -127,7 +127,7 @@ async fn while_the_outcome_cannot_be_looked_up_nothing_is_taken() {
     on.poke(|writer| writer.fault = Some(Fault::Gone)).await;
     assert!(matches!(on.say("refused").await, Err(AppendError::Unavailable(_))));
     on.say("next").await.unwrap();
-    assert_eq!(on.all().await, ["unknown", "next"], "publishing goes on by itself");
+    assert_eq!(on.all().await, ["unknown", "next"], "publishing recovers by itself");
     assert_eq!(on.dispatched(), on.all().await);
 }
 
@@ -161,8 +161,8 @@ async fn a_backup_is_of_one_moment_while_others_write() {
     assert_eq!(restore(elsewhere.path(), &file).unwrap(), None);
     let restored = open(elsewhere.path(), Fsync::Never, &on);
     let kept = read(&restored).await;
-    assert!(kept.len() >= 200, "everything from before it began");
-    assert_eq!(kept, (0..kept.len()).map(|n| n.to_string()).collect::<Vec<_>>(), "and no hole");
+    assert!(kept.len() >= 200, "the copy has every message stored before it began");
+    assert_eq!(kept, (0..kept.len()).map(|n| n.to_string()).collect::<Vec<_>>(), "the copy has no gap");
     assert!(matches!(backup(on.folder.path(), &file, |_, _| {}), Err(CopyError::Exists(_))));
 }
 
@@ -177,7 +177,7 @@ async fn a_restore_keeps_what_was_there() {
     on.engine.close().await;
     let folder = on.folder;
     drop(on.engine);
-    let before = restore(folder.path(), &file).unwrap().expect("it is kept");
+    let before = restore(folder.path(), &file).unwrap().expect("the previous store is kept");
     let count = |path: &Path| -> i64 {
         Connection::open(path).unwrap().query_row("SELECT count(*) FROM messages", [], |row| row.get(0)).unwrap()
     };
@@ -209,7 +209,7 @@ async fn a_store_of_the_first_version_is_taken_over() {
     drop(first);
     let engine = open(on.folder.path(), Fsync::Never, &on);
     assert_eq!(read(&engine).await, ["one", "two"]);
-    assert!(engine.append(draft("a", "two", Some("k"))).await.unwrap().duplicate, "its keys hold");
+    assert!(engine.append(draft("a", "two", Some("k"))).await.unwrap().duplicate, "the keys of version 1 still work");
     let connection = Connection::open(on.folder.path().join("baro.db")).unwrap();
     let kept: (i64, i64) =
         connection.query_row("SELECT kept, bytes FROM channels", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();

@@ -1,6 +1,6 @@
-//! Dropping what need not be kept, a slice of a few milliseconds at a time.
+//! Trimming: deletes messages beyond the retention, in slices of a few milliseconds.
 
-use super::{reader::signed, writer::Writer};
+use super::{row::signed, writer::Writer};
 use crate::{
     engine::Offset,
     limits::{ROW_BYTES, TRIM_SLICE, TRIM_SLICE_BYTES},
@@ -9,7 +9,7 @@ use app::wire::{ChannelName, Time};
 use rusqlite::{Connection, Row, params};
 use std::collections::BTreeMap;
 
-/// A message that may have to go.
+/// A candidate for deletion.
 struct Oldest {
     offset: Offset,
     time: Time,
@@ -17,7 +17,7 @@ struct Oldest {
     channel: String,
 }
 
-/// What goes of one channel.
+/// What one slice deletes from one channel.
 #[derive(Default)]
 struct Going {
     floor: Offset,
@@ -27,16 +27,16 @@ struct Going {
 }
 
 impl Writer {
-    /// Drops one slice; the keeper asks again until nothing goes.
+    /// Deletes one slice and returns the number of messages. The hub repeats the call until it returns 0.
     pub(super) fn trim_slice(&mut self) -> rusqlite::Result<u64> {
-        while let Some(name) = self.ledger.over.first().cloned() {
-            let Some(known) = self.ledger.find(&self.connection, &name)? else {
-                self.ledger.over.remove(&name);
+        while let Some(name) = self.channel_table.over.first().cloned() {
+            let Some(known) = self.channel_table.find(&self.connection, &name)? else {
+                self.channel_table.over.remove(&name);
                 continue;
             };
             let (mut messages, mut bytes) = known.kept();
             if !self.options.retention.is_over(messages, bytes) {
-                self.ledger.over.remove(&name);
+                self.channel_table.over.remove(&name);
                 continue;
             }
             let retention = self.options.retention.clone();
@@ -52,11 +52,11 @@ impl Writer {
         if gone > 0 { Ok(gone) } else { self.trim_shorter() }
     }
 
-    /// The oldest messages of all: too old, or too much in all.
+    /// Deletes the oldest messages of the whole log if they are too old or the log is too large.
     fn trim_front(&mut self) -> rusqlite::Result<u64> {
         let most = self.options.retention.total_bytes;
         let too_old = self.options.retention.too_old(&self.options.clock);
-        let mut total = self.ledger.total;
+        let mut total = self.channel_table.total;
         if total <= most && too_old.is_none() {
             return Ok(0);
         }
@@ -68,10 +68,10 @@ impl Writer {
         })
     }
 
-    /// Channels with an age of their own.
+    /// Deletes messages of channels with an age limit of their own.
     fn trim_shorter(&mut self) -> rusqlite::Result<u64> {
         for (name, too_old) in self.options.retention.too_old_here(&self.options.clock) {
-            let Some(known) = self.ledger.find(&self.connection, &name)? else { continue };
+            let Some(known) = self.channel_table.find(&self.connection, &name)? else { continue };
             let oldest = oldest_of(&self.connection, known.id)?;
             let gone = self.drop_while(oldest, |oldest| oldest.time < too_old)?;
             if gone > 0 {
@@ -101,8 +101,8 @@ impl Writer {
         self.without_fsync(|this| drop_all(&this.connection, &going))?;
         for (name, gone) in &going {
             if let Ok(name) = name.parse::<ChannelName>() {
-                self.ledger.dropped(&name, gone.bytes);
-                self.tail.forget(&name, gone.floor);
+                self.channel_table.dropped(&name, gone.bytes);
+                self.dispatcher.trimmed(&name, gone.floor);
             }
         }
         Ok(going.values().map(|gone| gone.messages).sum())
@@ -138,7 +138,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Oldest> {
     })
 }
 
-/// The floor first: in one transaction here, and the order an engine without one must keep.
+/// Moves the floors and deletes the messages in one transaction. An engine without transactions must keep this order.
 fn drop_all(connection: &Connection, going: &BTreeMap<String, Going>) -> rusqlite::Result<()> {
     connection.execute_batch("BEGIN IMMEDIATE")?;
     for (name, gone) in going {

@@ -1,4 +1,4 @@
--- A store as version 1 left it: two messages, one of them under a key.
+-- A store of schema version 1, for the migration test: two messages, the second with a key.
 CREATE TABLE epochs(seq INTEGER PRIMARY KEY AUTOINCREMENT, epoch TEXT NOT NULL UNIQUE, last INTEGER NOT NULL);
 CREATE TABLE channels(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, last INTEGER NOT NULL,
   floor INTEGER NOT NULL DEFAULT 0, floor_time INTEGER);

@@ -1,16 +1,17 @@
-//! The one writer: takes whatever is queued, commits it once, hands it on in order, answers.
+//! The writer thread: commits all queued drafts in one transaction, dispatches them in order, then answers the
+//! publishers.
 
 use super::{
-    keys::Keys,
-    ledger::Ledger,
-    reader::{self, signed},
-    row,
+    channel_table::ChannelTable,
+    keys::{Keys, Used},
+    reader,
+    row::{self, signed},
     schema::{self, Fsync, OpenError},
     sync::Syncer,
 };
 use crate::{
-    engine::{AppendError, Appended, Draft, Lineage, Offset, Options, Stored, Tail, retention::kept_bytes},
-    limits::{COMMIT_BYTES, COMMIT_COMPANY, COMMIT_MESSAGES, COMMIT_TURNS},
+    engine::{AppendError, Appended, Dispatch, Draft, Lineage, Offset, Options, Stored, retention::kept_bytes},
+    limits::{COMMIT_BYTES, COMMIT_MESSAGES, COMMIT_PUBLISHERS, COMMIT_YIELDS},
 };
 use app::wire::Message;
 use rusqlite::{Connection, ErrorCode, params};
@@ -20,15 +21,23 @@ use tokio::sync::{mpsc, oneshot};
 type Reply<T> = oneshot::Sender<Result<T, AppendError>>;
 type Outcome = Result<Appended, AppendError>;
 
-/// What the writer can be asked for.
+/// A request to the writer.
 pub(super) enum Job {
     Append(Box<Draft>, Reply<Appended>),
     Trim(Reply<u64>),
-    /// Everything queued before it is done when the answer comes; nothing is taken after it.
+    /// Answered when every job queued before it is done; the writer accepts no job after it.
     Close(Reply<()>),
-    /// A test does something to the writer.
+    /// Lets a test change the writer.
     #[cfg(test)]
     Poke(Box<dyn FnOnce(&mut Writer) + Send>),
+}
+
+/// A store that was opened for writing.
+pub(super) struct OpenStore {
+    pub(super) path: PathBuf,
+    pub(super) fsync: Fsync,
+    pub(super) connection: Connection,
+    pub(super) lineage: Arc<Lineage>,
 }
 
 pub(super) struct Writer {
@@ -37,43 +46,43 @@ pub(super) struct Writer {
     pub(super) connection: Connection,
     lineage: Arc<Lineage>,
     pub(super) options: Options,
-    pub(super) tail: Arc<dyn Tail>,
-    /// The last offset given out, whether its commit came through or not: never given out again.
+    pub(super) dispatcher: Arc<dyn Dispatch>,
+    /// The last offset assigned. It is not assigned again, even if its commit failed.
     head: Offset,
     epoch: String,
-    pub(super) ledger: Ledger,
+    pub(super) channel_table: ChannelTable,
     keys: Keys,
     syncer: Option<Syncer>,
-    /// A commit past this offset may have come through or not: to be found out before anything else is written.
+    /// Set if the outcome of a commit after this offset is unknown. It must be settled before the next write.
     unsettled: Option<Offset>,
-    /// Commits fail: said once, not for each of them, so that a full disk does not fill the log.
+    /// Commits fail. Logged only once per outage, so that a full disk does not flood the log output.
     failing: bool,
     #[cfg(test)]
     pub(super) fault: Option<Fault>,
 }
 
-/// What a test lets go wrong, once.
+/// A failure that a test injects once.
 #[cfg(test)]
 pub(super) enum Fault {
-    /// The next commit says that it failed, and looking fails, too; whether it was stored.
+    /// The next commit reports a failure and its outcome cannot be read; `stored` says whether it really was stored.
     Stuck { stored: bool },
-    /// The store cannot be opened again.
+    /// The store cannot be reopened.
     Gone,
 }
 
-/// Whether those who publish are likely to have company that only waits for its turn on the processor: then they get
-/// it before the commit, and have it in common. Nobody waits for anybody: where nothing else is to run, giving the
-/// processor away returns at once, and whoever publishes alone does not give it away.
+/// Decides whether the writer yields the processor before a commit, so that other publishers that are ready to run can
+/// join the same transaction. It costs no waiting: on an idle machine the yield returns at once, and a single publisher
+/// causes no yield.
 #[derive(Default)]
-struct Company {
+struct CommitBatching {
     before: usize,
     turns: usize,
 }
 
-impl Company {
-    /// Whether others came since the last time, and more would be of use.
+impl CommitBatching {
+    /// Whether more drafts arrived since the last call and a larger batch would still make the commit cheaper.
     fn grows(&mut self, now: usize) -> bool {
-        let grows = now > self.before.max(1) && now < COMMIT_COMPANY && self.turns < COMMIT_TURNS;
+        let grows = now > self.before.max(1) && now < COMMIT_PUBLISHERS && self.turns < COMMIT_YIELDS;
         self.before = now;
         self.turns += 1;
         grows
@@ -81,15 +90,9 @@ impl Company {
 }
 
 impl Writer {
-    pub(super) fn new(
-        path: PathBuf,
-        fsync: Fsync,
-        connection: Connection,
-        lineage: Arc<Lineage>,
-        options: Options,
-        tail: Arc<dyn Tail>,
-    ) -> Result<Self, OpenError> {
-        let ledger = Ledger::load(&connection, &options.retention)?;
+    pub(super) fn new(store: OpenStore, options: Options, dispatcher: Arc<dyn Dispatch>) -> Result<Self, OpenError> {
+        let OpenStore { path, fsync, connection, lineage } = store;
+        let channel_table = ChannelTable::load(&connection, &options.retention)?;
         let keys = Keys::load(&connection, options.clock.clone())?;
         let here = lineage.cursor(lineage.start());
         Ok(Self {
@@ -99,10 +102,10 @@ impl Writer {
             connection,
             lineage,
             options,
-            tail,
+            dispatcher,
             head: here.offset,
             epoch: here.epoch.to_string(),
-            ledger,
+            channel_table,
             keys,
             unsettled: None,
             failing: false,
@@ -111,14 +114,14 @@ impl Writer {
         })
     }
 
-    /// Runs until the queue is closed.
+    /// Runs jobs until the queue is closed.
     pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
         let mut waiting: Vec<(Box<Draft>, Reply<Appended>)> = Vec::new();
         while let Some(first) = jobs.blocking_recv() {
             let mut next = Some(first);
             let mut bytes = 0;
             let mut other = None;
-            let mut company = Company::default();
+            let mut batching = CommitBatching::default();
             while let Some(job) = next.take() {
                 match job {
                     Job::Append(draft, reply) => {
@@ -126,7 +129,7 @@ impl Writer {
                         waiting.push((draft, reply));
                         if waiting.len() < COMMIT_MESSAGES && bytes < COMMIT_BYTES {
                             next = jobs.try_recv().ok();
-                            if next.is_none() && company.grows(waiting.len()) {
+                            if next.is_none() && batching.grows(waiting.len()) {
                                 thread::yield_now();
                                 next = jobs.try_recv().ok();
                             }
@@ -142,7 +145,7 @@ impl Writer {
                 }
                 Some(Job::Close(reply)) => {
                     jobs.close();
-                    // With the log folded in, the file alone is the whole store.
+                    // After the checkpoint of the write-ahead log, the file alone is the whole store.
                     let _ = self.connection.pragma_update(None, "wal_checkpoint", "TRUNCATE");
                     let _ = reply.send(Ok(()));
                 }
@@ -160,12 +163,12 @@ impl Writer {
         let (drafts, replies): (Vec<_>, Vec<_>) = waiting.drain(..).unzip();
         let outcomes = self.append_all(drafts.into_iter());
         for (reply, outcome) in replies.into_iter().zip(outcomes) {
-            // The publisher may have gone; its message is stored all the same.
+            // The publisher may have disconnected; its message is stored nevertheless.
             let _ = reply.send(outcome);
         }
     }
 
-    /// Append, make durable, dispatch; the caller acknowledges.
+    /// Appends the drafts, makes them durable and dispatches them. The caller acknowledges them.
     fn append_all(&mut self, drafts: impl ExactSizeIterator<Item = Box<Draft>>) -> Vec<Outcome> {
         let count = drafts.len();
         if let Err(error) = self.settle() {
@@ -185,8 +188,8 @@ impl Writer {
                 if std::mem::take(&mut self.failing) {
                     tracing::info!("messages are stored again");
                 }
-                self.ledger.committed(&self.options.retention);
-                self.tail.dispatch(&added.into_iter().map(|(_, stored)| stored).collect::<Vec<_>>());
+                self.channel_table.committed(&self.options.retention);
+                self.dispatcher.stored(&added.into_iter().map(|(_, stored)| stored).collect::<Vec<_>>());
                 if let Some(syncer) = &self.syncer {
                     syncer.written();
                 }
@@ -198,7 +201,7 @@ impl Writer {
                     tracing::error!(%error, "messages cannot be stored; their publishers are told");
                 }
                 let _ = self.connection.execute_batch("ROLLBACK");
-                self.ledger.rolled_back();
+                self.channel_table.rolled_back();
                 vec![Err(error); count]
             }
         }
@@ -215,7 +218,8 @@ impl Writer {
         self.connection.execute_batch("COMMIT")
     }
 
-    /// SQLite undoes a commit that failed, but a failing disk may say "failed" after the fact: look.
+    /// Reads whether a failed commit was stored: SQLite undoes it, but a failing disk may report a failure after
+    /// storing.
     fn after_failed_commit(&mut self, before: Offset, error: &rusqlite::Error) -> Result<(), AppendError> {
         let _ = self.connection.execute_batch("ROLLBACK");
         #[cfg(test)]
@@ -233,8 +237,8 @@ impl Writer {
         }
     }
 
-    /// Finds out what became of a commit of unknown outcome, on a fresh connection. What was stored after all
-    /// is dispatched now: the tail gets everything, in order.
+    /// Reads the outcome of an unsettled commit on a new connection. Messages that were stored are dispatched now,
+    /// because the dispatcher must receive every message in order.
     fn settle(&mut self) -> Result<(), AppendError> {
         let Some(before) = self.unsettled else { return Ok(()) };
         let settled = (|| {
@@ -245,20 +249,20 @@ impl Writer {
             let connection = schema::open_writer(&self.path, self.fsync)?;
             let last = schema::epoch_last(&connection, &self.epoch)?;
             let found = reader::between(&connection, before, last, &self.lineage)?;
-            let ledger = Ledger::load(&connection, &self.options.retention)?;
-            Ok((connection, ledger, found))
+            let channel_table = ChannelTable::load(&connection, &self.options.retention)?;
+            Ok((connection, channel_table, found))
         })();
-        let (connection, ledger, found) =
+        let (connection, channel_table, found) =
             settled.map_err(|error: OpenError| AppendError::Unavailable(error.to_string()))?;
         tracing::warn!(messages = found.len(), "a commit of unknown outcome was looked up");
         self.connection = connection;
-        self.ledger = ledger;
+        self.channel_table = channel_table;
         self.unsettled = None;
-        self.tail.dispatch(&found);
+        self.dispatcher.stored(&found);
         Ok(())
     }
 
-    /// Everything but the commit; what is `added` comes with the row of its channel.
+    /// Runs the transaction up to the commit. `added` receives each new message with the row id of its channel.
     fn write(
         &mut self,
         drafts: impl Iterator<Item = Box<Draft>>,
@@ -267,16 +271,16 @@ impl Writer {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
         let outcomes = drafts.map(|draft| self.take(*draft, added)).collect::<Result<_, _>>()?;
         row::insert(&self.connection, added)?;
-        self.ledger.write(&self.connection)?;
+        self.channel_table.write(&self.connection)?;
         self.connection
             .prepare_cached("UPDATE epochs SET last = ?1, steady = ?2 WHERE epoch = ?3")?
             .execute(params![signed(self.head), self.keys.now(), self.epoch])?;
         Ok(outcomes)
     }
 
-    /// Makes a message of a draft that can be one.
+    /// Turns a draft into a message, unless it is a duplicate or is refused.
     fn take(&mut self, draft: Draft, added: &mut Vec<(i64, Arc<Stored>)>) -> rusqlite::Result<Outcome> {
-        let known = self.ledger.find(&self.connection, &draft.channel)?;
+        let known = self.channel_table.find(&self.connection, &draft.channel)?;
         if let (Some(key), Some(known)) = (&draft.key, known)
             && let Some(used) = self.keys.seen(&self.connection, known.id, key)?
         {
@@ -292,12 +296,13 @@ impl Writer {
         }
         let channel = match known {
             Some(known) => known.id,
-            None => self.ledger.make(&self.connection, &draft.channel)?,
+            None => self.channel_table.make(&self.connection, &draft.channel)?,
         };
         self.head += 1;
         let time = self.options.clock.wall();
         if let Some(key) = &draft.key {
-            self.keys.remember(&self.connection, channel, key, self.head, time, &draft.digest())?;
+            let used = Used { offset: self.head, time, digest: draft.digest().into() };
+            self.keys.remember(&self.connection, channel, key, &used)?;
         }
         let message = Message {
             id: self.lineage.id(self.head),
@@ -308,7 +313,7 @@ impl Writer {
             body: draft.body,
             key: draft.key,
         };
-        self.ledger.add(&message.channel, self.head, kept_bytes(&message));
+        self.channel_table.add(&message.channel, self.head, kept_bytes(&message));
         let appended = Appended { id: message.id, time: message.time, duplicate: false };
         added.push((channel, Stored::new(message)));
         Ok(Ok(appended))
@@ -327,12 +332,12 @@ impl Writer {
         let slice = self.trim_slice();
         if slice.is_err() {
             let _ = self.connection.execute_batch("ROLLBACK");
-            self.ledger.rolled_back();
+            self.channel_table.rolled_back();
         }
         slice.map_err(|error| append_error(&error))
     }
 
-    /// A transaction whose loss in a power failure only means doing it again needs no fsync of its own.
+    /// Runs a transaction without an fsync of its own: if a power failure loses it, the work is simply repeated later.
     pub(super) fn without_fsync<T>(
         &mut self,
         work: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
@@ -343,7 +348,7 @@ impl Writer {
         self.connection.pragma_update(None, "synchronous", Fsync::Interval.synchronous())?;
         let done = work(self);
         if done.is_err() {
-            // The setting cannot be changed within a transaction.
+            // SQLite refuses to change the setting within a transaction.
             let _ = self.connection.execute_batch("ROLLBACK");
         }
         self.connection.pragma_update(None, "synchronous", Fsync::Always.synchronous())?;
@@ -365,13 +370,13 @@ mod tests {
     #[test]
     fn the_processor_is_given_away_while_company_comes() {
         let grows = |counts: &[usize]| {
-            let mut company = Company::default();
-            counts.iter().map(|count| company.grows(*count)).collect::<Vec<_>>()
+            let mut batching = CommitBatching::default();
+            counts.iter().map(|count| batching.grows(*count)).collect::<Vec<_>>()
         };
-        assert_eq!(grows(&[1]), [false], "whoever is alone does not wait");
+        assert_eq!(grows(&[1]), [false], "a single publisher does not wait");
         assert_eq!(grows(&[2, 2, 3]), [true, false, true]);
-        assert_eq!(grows(&[COMMIT_COMPANY - 1, COMMIT_COMPANY]), [true, false]);
-        let many: Vec<_> = (2..COMMIT_TURNS + 4).collect();
-        assert_eq!(grows(&many).iter().filter(|given| **given).count(), COMMIT_TURNS);
+        assert_eq!(grows(&[COMMIT_PUBLISHERS - 1, COMMIT_PUBLISHERS]), [true, false]);
+        let many: Vec<_> = (2..COMMIT_YIELDS + 4).collect();
+        assert_eq!(grows(&many).iter().filter(|given| **given).count(), COMMIT_YIELDS);
     }
 }

@@ -1,4 +1,6 @@
-/// Chance that comes out the same for the same seed (splitmix64).
+//! Random numbers for the simulation, from a seed.
+
+/// Random numbers that are the same for the same seed (splitmix64).
 pub(super) struct Dice(u64);
 
 impl Dice {
@@ -14,12 +16,12 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    /// Dice of their own for somebody, whoever throws first.
+    /// Separate dice for a task, so that its numbers do not depend on the order in which tasks run.
     pub(super) fn fork(&mut self) -> Self {
         Self(self.next())
     }
 
-    /// At least 0, less than `bound`, which is not 0.
+    /// A number less than `bound`, which must not be 0.
     pub(super) fn up_to(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }

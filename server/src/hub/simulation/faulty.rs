@@ -1,3 +1,5 @@
+//! The engine of the simulation: it keeps its contract, but is slow and fails at random.
+
 use super::dice::Dice;
 use crate::engine::{
     AppendError, Appended, Draft, Engine, Lineage, Offset, Query, ReadError, Slice, Stored, memory::Memory,
@@ -10,8 +12,8 @@ use std::{
 };
 use tokio::time::sleep;
 
-/// An engine within its contract, at its worst: slow, with answers that were true a while ago, outcomes nobody
-/// knows, and reads that fail.
+/// An engine that keeps its contract and otherwise behaves as badly as it may: it is slow, its answers are old,
+/// outcomes are unknown, and reads fail.
 pub(super) struct Faulty {
     inner: Memory,
     dice: Mutex<Dice>,
@@ -36,11 +38,11 @@ impl Faulty {
         }
     }
 
-    /// An answer that is slow to be found, slow to arrive, or does not come.
+    /// Answers slowly, with an old result, or with an error.
     async fn answer<T>(&self, find: BoxFuture<'_, Result<T, ReadError>>) -> Result<T, ReadError> {
         self.dawdle().await;
         let found = find.await;
-        // What is appended or trimmed meanwhile is not in it.
+        // Messages that are appended or trimmed in this time are not reflected in the answer.
         self.dawdle().await;
         if self.one_in(25) { Err(ReadError("simulated".into())) } else { found }
     }

@@ -1,11 +1,13 @@
+//! The sink and the encoder of the readers in the simulation.
+
 use super::dice::Dice;
-use crate::hub::{Chunk, Delivery, Form, Outlet, Then};
+use crate::hub::{Chunk, Delivery, Encoder, PushResult, Sink};
 use app::wire::{Frame, Id};
 use bytes::{BufMut, Bytes, BytesMut};
 use std::sync::Mutex;
 use tokio::sync::Notify;
 
-/// What is pushed to a reader; at times it is full.
+/// Collects what is pushed to a reader. At random it reports that the reader is behind.
 pub(super) struct Inbox {
     state: Mutex<(Vec<u8>, Dice)>,
     filled: Notify,
@@ -25,11 +27,11 @@ impl Inbox {
         bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(frame).collect()
     }
 
-    fn put(&self, bytes: &Bytes) -> Then {
+    fn put(&self, bytes: &Bytes) -> PushResult {
         let mut state = self.state.lock().unwrap();
         state.0.extend_from_slice(bytes);
         self.filled.notify_one();
-        if state.1.one_in(6) { Then::Leaves } else { Then::Stays }
+        if state.1.one_in(6) { PushResult::Behind } else { PushResult::Written }
     }
 }
 
@@ -37,20 +39,20 @@ fn frame(line: &[u8]) -> Frame {
     Frame::parse(std::str::from_utf8(line).unwrap()).unwrap()
 }
 
-impl Outlet for Inbox {
-    fn push(&self, chunk: &Chunk) -> Then {
+impl Sink for Inbox {
+    fn push(&self, chunk: &Chunk) -> PushResult {
         self.put(&chunk.bytes)
     }
 
-    fn beat(&self, bytes: &Bytes) -> Then {
+    fn heartbeat(&self, bytes: &Bytes) -> PushResult {
         self.put(bytes)
     }
 }
 
-/// A frame on each line.
+/// Encodes one frame per line.
 pub(super) struct Lines;
 
-impl Form for Lines {
+impl Encoder for Lines {
     fn name(&self) -> &'static str {
         "lines"
     }
@@ -67,7 +69,7 @@ impl Form for Lines {
         }
     }
 
-    fn beat(&self, cursor: Id) -> Bytes {
+    fn heartbeat(&self, cursor: Id) -> Bytes {
         format!("{}\n", Frame::Cursor { cursor }.to_json()).into()
     }
 }

@@ -1,3 +1,5 @@
+//! One reader of the simulation, which checks everything it is handed.
+
 use super::{
     Tally, channels,
     dice::Dice,
@@ -5,7 +7,7 @@ use super::{
 };
 use crate::{
     engine::Offset,
-    hub::{Delivery, Ended, Hub, Start, Subscription, Way},
+    hub::{self, Delivery, Ended, Hub, Start, Subscription},
 };
 use app::wire::{ChannelName, Frame, Id, Message, Missed, Sender};
 use std::{
@@ -18,18 +20,18 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// A reader of all channels that is slow at times, gives calls up, goes away and comes back, and trusts nothing.
+/// A reader of all channels. It is slow at times, drops calls, disconnects and reconnects, and checks everything.
 pub(super) struct Reader {
     hub: Hub,
     dice: Dice,
     sender: Arc<Sender>,
-    /// Where it goes on.
+    /// Where the reader continues.
     cursor: Option<Id>,
-    /// The last offset it was handed, or told of.
+    /// The last offset that the reader was handed or told of.
     at: Offset,
-    /// The last message of each channel, once it has seen one (or began where there was none).
+    /// The last message that the reader has seen of each channel.
     last: BTreeMap<ChannelName, Option<Id>>,
-    /// What it was told is gone, and was not yet passed by a message.
+    /// The gaps that the reader was told of and that no message has passed yet.
     gone: BTreeMap<ChannelName, Missed>,
     ended: BTreeSet<ChannelName>,
     /// Gets a permit when this reader has begun.
@@ -85,23 +87,24 @@ impl Reader {
         Some(if self.dice.one_in(4) { subscription.unannounced() } else { subscription })
     }
 
-    /// Until the store fails, or it has had enough.
+    /// Reads until the store fails, or until the reader disconnects at random.
     async fn follow(&mut self, mut subscription: Subscription) {
         let inbox = Arc::new(Inbox::new(self.dice.fork()));
-        let way = Way::new(Arc::clone(&inbox) as _, &Lines);
+        let reader = hub::Reader::new(Arc::clone(&inbox) as _, &Lines);
         while !self.is_done() && !self.dice.one_in(25) {
             let patience = Duration::from_millis(if self.dice.one_in(3) { self.dice.up_to(300) } else { 60_000 });
             let next = tokio::select! {
-                next = timeout(patience, subscription.next(&way)) => next,
+                next = timeout(patience, subscription.next(&reader)) => next,
                 () = inbox.filled() => Ok(Ok(Vec::new())),
             };
-            // What was pushed was pushed before: nothing is any more when something else is handed out.
+            // Pushed frames come before these deliveries: once a subscription hands something out, nothing more is
+            // pushed.
             for frame in inbox.take() {
                 self.tally.pushed += 1;
                 self.pushed(frame);
             }
             match next {
-                // Given up in the middle: nothing may be lost by it.
+                // The call was dropped while it waited, which must not lose anything.
                 Err(_) => self.tally.given_up += 1,
                 Ok(Err(Ended::Store(_) | Ended::Closed)) => return,
                 Ok(Ok(deliveries)) => deliveries.into_iter().for_each(|delivery| self.take(delivery)),
@@ -115,10 +118,10 @@ impl Reader {
                 for frame in inbox.take() {
                     self.pushed(frame);
                 }
-                assert!(at.offset >= self.at, "what was pushed is counted");
+                assert!(at.offset >= self.at, "the cursor includes what was pushed");
             }
         }
-        // Gone in the middle: what is in the inbox by then was written to the line.
+        // The reader disconnects in the middle: what is in the inbox by then was written to the connection.
         drop(subscription);
         for frame in inbox.take() {
             self.pushed(frame);
@@ -172,7 +175,7 @@ impl Reader {
     fn missed(&mut self, missed: Missed) {
         self.tally.missed += 1;
         assert!(missed.to.offset > missed.from.offset);
-        assert!(missed.from.offset >= self.at.min(missed.from.offset));
+        assert!(missed.from.offset >= self.at, "{missed:?} is after what was handed out, {}", self.at);
         let told = self.gone.get(&missed.channel).map_or(0, |earlier| earlier.to.offset);
         assert!(missed.to.offset >= told, "what is gone only grows");
         self.gone.insert(missed.channel.clone(), missed);

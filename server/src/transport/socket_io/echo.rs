@@ -1,28 +1,29 @@
-//! What the protocols' official test suites expect to talk to: it says everything back.
+//! The echo servers that the official test suites of Engine.IO and Socket.IO run against.
 
 use super::{
-    handler::{Broken, Conversation},
+    handler::{Broken, Protocol},
     outbound::{Out, Outbound},
 };
+use crate::lock::Lock;
 use app::wire::socket_io::{Packet, PacketKind};
 use bytes::Bytes;
 use engineioxide::DisconnectReason;
 use std::{
     collections::HashSet,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
-/// A client that comes into no namespace is let go after this: sooner than the suite gives up.
+/// Time in which a client must connect to a namespace. The test suite waits longer than this for the close.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 
-/// Packets of Engine.IO come back as they are.
+/// Echoes each packet of Engine.IO unchanged.
 pub(super) struct Echo(pub(super) Arc<Outbound>);
 
-impl Conversation for Echo {
+impl Protocol for Echo {
     fn text(&self, text: &str) -> Result<(), Broken> {
         self.0.put([Out::Text(text.to_owned())]);
         Ok(())
@@ -40,32 +41,32 @@ impl Conversation for Echo {
     }
 }
 
-/// The namespaces `/` and `/custom`: `auth` tells what came with CONNECT, `message` comes back as `message-back`, and
-/// `message-with-ack` is acknowledged with its arguments.
+/// Serves the namespaces `/` and `/custom`. It sends the data of a CONNECT back as `auth`, echoes `message` as
+/// `message-back`, and acknowledges `message-with-ack` with its arguments.
 pub(super) struct EventEcho {
     outbound: Arc<Outbound>,
     joined: Arc<AtomicBool>,
-    state: Mutex<State>,
+    state: Lock<State>,
 }
 
 #[derive(Default)]
 struct State {
     namespaces: HashSet<String>,
-    /// Attachments of the packet that comes back, which are still to come.
+    /// Attachments of the echoed packet that have not arrived yet.
     attachments: usize,
 }
 
 impl EventEcho {
     pub(super) fn new(outbound: Arc<Outbound>) -> Self {
         let joined = Arc::new(AtomicBool::new(false));
-        let (waiting, line) = (Arc::clone(&joined), Arc::clone(&outbound));
+        let (has_joined, to_close) = (Arc::clone(&joined), Arc::clone(&outbound));
         tokio::spawn(async move {
             tokio::time::sleep(CONNECT_WITHIN).await;
-            if !waiting.load(Ordering::Acquire) {
-                line.close(DisconnectReason::TransportClose);
+            if !has_joined.load(Ordering::Acquire) {
+                to_close.close(DisconnectReason::TransportClose);
             }
         });
-        Self { outbound, joined, state: Mutex::default() }
+        Self { outbound, joined, state: Lock::default() }
     }
 
     fn put(&self, packet: &Packet) {
@@ -80,7 +81,7 @@ impl EventEcho {
         }
         state.namespaces.insert(namespace.to_owned());
         self.joined.store(true, Ordering::Release);
-        let connected = serde_json::json!({ "sid": super::opening::fresh_sid() }).to_string();
+        let connected = serde_json::json!({ "sid": super::connect::fresh_sid() }).to_string();
         self.put(&Packet::new(PacketKind::Connect, namespace, Some(connected)));
         let auth = format!("[\"auth\",{}]", packet.data.as_deref().unwrap_or("{}"));
         self.put(&Packet::new(PacketKind::Event, namespace, Some(auth)));
@@ -107,10 +108,10 @@ impl EventEcho {
     }
 }
 
-impl Conversation for EventEcho {
+impl Protocol for EventEcho {
     fn text(&self, text: &str) -> Result<(), Broken> {
         let packet = Packet::parse(text).map_err(|_| Broken("no packet of Socket.IO"))?;
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         match packet.kind {
             PacketKind::Connect => self.connect(&mut state, &packet),
             PacketKind::Disconnect => {
@@ -123,7 +124,7 @@ impl Conversation for EventEcho {
     }
 
     fn binary(&self, bytes: Bytes) -> Result<(), Broken> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         state.attachments = state.attachments.checked_sub(1).ok_or(Broken("an attachment without a packet"))?;
         self.outbound.put([Out::Binary(bytes)]);
         Ok(())

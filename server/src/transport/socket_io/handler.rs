@@ -1,77 +1,80 @@
-use super::{Introduced, Opened, Revision, edge::Edge, outbound::Outbound};
+//! The callbacks of Engine.IO, and the table of its open connections.
+
+use super::{
+    backpressure::Backpressure,
+    opened::{Introduced, Opened, Revision},
+    outbound::Outbound,
+};
+use crate::lock::Lock;
 use bytes::Bytes;
 use engineioxide::{
     DisconnectReason, ProtocolVersion, Socket, Str, TransportType, handler::EngineIoHandler, socket::Sid,
 };
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{collections::HashMap, fmt, sync::Arc};
 
-/// A client does not speak the protocol: its connection is closed.
+/// A client violates the protocol. Its connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Broken(pub(super) &'static str);
 
-/// What is said on one connection of Engine.IO.
-pub(super) trait Conversation: Send + Sync {
-    /// A text packet came.
+/// What runs on top of one connection of Engine.IO.
+pub(super) trait Protocol: Send + Sync {
+    /// Handles a text packet.
     fn text(&self, text: &str) -> Result<(), Broken>;
-    /// A binary packet came.
+    /// Handles a binary packet.
     fn binary(&self, bytes: Bytes) -> Result<(), Broken>;
-    /// The client is gone.
+    /// Called when the client has disconnected.
     fn left(&self);
-    /// The server stops.
+    /// Called when the server stops.
     fn stop(&self);
 }
 
-/// Begins a conversation with whoever comes.
-pub(super) type Begin = Box<dyn Fn(Arc<Outbound>, Opened) -> Box<dyn Conversation> + Send + Sync>;
+/// Creates the [`Protocol`] of a new connection.
+pub(super) type Begin = Box<dyn Fn(Arc<Outbound>, Opened) -> Box<dyn Protocol> + Send + Sync>;
 
-/// What Engine.IO calls.
+/// Implements the callbacks of Engine.IO.
 pub(super) struct Handler {
     begin: Begin,
     max_payload: usize,
-    links: RwLock<HashMap<Sid, Arc<Link>>>,
+    links: Lock<HashMap<Sid, Arc<Link>>>,
 }
 
-/// A connection that is there.
+/// An open connection.
 pub(super) struct Link {
     outbound: Arc<Outbound>,
-    conversation: Box<dyn Conversation>,
+    protocol: Box<dyn Protocol>,
 }
 
 impl Handler {
     pub(super) fn new(begin: Begin, max_payload: usize) -> Arc<Self> {
-        Arc::new(Self { begin, max_payload, links: RwLock::default() })
+        Arc::new(Self { begin, max_payload, links: Lock::default() })
     }
 
     fn link(&self, sid: Sid) -> Option<Arc<Link>> {
-        self.links.read().unwrap_or_else(PoisonError::into_inner).get(&sid).cloned()
+        self.links.lock().get(&sid).cloned()
     }
 
-    /// Where the bytes of a connection come in and go out.
-    pub(super) fn edge(&self, sid: Sid) -> Option<Arc<Edge>> {
-        self.link(sid).map(|link| Arc::clone(link.outbound.edge()))
+    /// The backpressure of a session. `None` if there is no such session.
+    pub(super) fn backpressure(&self, sid: Sid) -> Option<Arc<Backpressure>> {
+        self.link(sid).map(|link| Arc::clone(link.outbound.backpressure()))
     }
 
-    /// Whether a session is on this transport.
+    /// Whether a session uses this transport.
     pub(super) fn is_on(&self, sid: Sid, transport: TransportType) -> bool {
         self.link(sid).is_some_and(|link| link.outbound.is_on(transport))
     }
 
-    /// A poll was given up.
+    /// Closes a session whose poll was aborted.
     pub(super) fn abandoned(&self, sid: Sid) {
         if let Some(link) = self.link(sid).filter(|link| link.outbound.is_on(TransportType::Polling)) {
             link.outbound.close(DisconnectReason::TransportError);
         }
     }
 
-    /// The server stops.
+    /// Tells all connections that the server stops.
     pub(super) fn stop(&self) {
-        let links: Vec<_> = self.links.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-        links.iter().for_each(|link| link.conversation.stop());
+        let links: Vec<_> = self.links.lock().values().cloned().collect();
+        links.iter().for_each(|link| link.protocol.stop());
     }
 
     fn hear(&self, socket: &Socket<()>, what: impl FnOnce(&Link) -> Result<(), Broken>) {
@@ -93,10 +96,10 @@ impl EngineIoHandler for Handler {
     type Data = ();
 
     fn on_connect(self: Arc<Self>, socket: Arc<Socket<()>>) {
-        let Some(Introduced(edge)) = socket.req_parts.extensions.get().cloned() else {
+        let Some(Introduced(backpressure)) = socket.req_parts.extensions.get().cloned() else {
             return socket.close(DisconnectReason::TransportError);
         };
-        edge.belongs_to(&socket);
+        backpressure.belongs_to(&socket);
         let query = socket.req_parts.uri.query().unwrap_or_default().to_owned();
         let official = is_official(&query);
         let opened = Opened {
@@ -108,33 +111,33 @@ impl EngineIoHandler for Handler {
             query,
             max_payload: self.max_payload,
         };
-        let outbound = Arc::new(Outbound::new(&socket, edge, !official));
-        let conversation = (self.begin)(Arc::clone(&outbound), opened);
-        let link = Arc::new(Link { outbound, conversation });
-        self.links.write().unwrap_or_else(PoisonError::into_inner).insert(socket.id, link);
+        let outbound = Arc::new(Outbound::new(&socket, backpressure, !official));
+        let protocol = (self.begin)(Arc::clone(&outbound), opened);
+        let link = Arc::new(Link { outbound, protocol });
+        self.links.lock().insert(socket.id, link);
     }
 
     fn on_disconnect(&self, socket: Arc<Socket<()>>, reason: DisconnectReason) {
-        let link = self.links.write().unwrap_or_else(PoisonError::into_inner).remove(&socket.id);
+        let link = self.links.lock().remove(&socket.id);
         tracing::debug!(?reason, "a Socket.IO client is gone");
         if let Some(link) = link {
-            link.conversation.left();
-            link.outbound.edge().went_out();
+            link.protocol.left();
+            link.outbound.backpressure().went_out();
         }
     }
 
     fn on_message(self: &Arc<Self>, text: Str, socket: Arc<Socket<()>>) {
-        self.hear(&socket, |link| link.conversation.text(&text));
+        self.hear(&socket, |link| link.protocol.text(&text));
     }
 
     fn on_binary(self: &Arc<Self>, bytes: Bytes, socket: Arc<Socket<()>>) {
-        self.hear(&socket, |link| link.conversation.binary(bytes));
+        self.hear(&socket, |link| link.protocol.binary(bytes));
     }
 }
 
-/// Whether a client is an official one or made after them, by the query that opened its connection: they name the
-/// protocol's version first. python-socketio names the transport first. It takes few packets at once, knows no connection
-/// state recovery, and fails in its user's handler when an event has an argument more than the handler takes.
+/// Whether a client is an official one or behaves like one: in the query that opens a connection, official clients put
+/// the version of the protocol first. python-socketio puts the transport first. It accepts few packets at once, has no
+/// connection state recovery, and fails in its user's handler if an event has more arguments than the handler takes.
 fn is_official(query: &str) -> bool {
     let at = |name: &str| query.split('&').position(|pair| pair.starts_with(name));
     at("EIO=") < at("transport=")

@@ -1,18 +1,24 @@
-use super::{Gone, edge::Edge};
-use crate::limits::{OUTBOUND_BYTES, OUTBOUND_PACKETS};
+//! The outgoing packets of a connection, passed to Engine.IO one window at a time.
+
+use super::backpressure::Backpressure;
+use crate::{
+    limits::{OUTBOUND_BYTES, OUTBOUND_PACKETS},
+    lock::Lock,
+    net::Disconnected,
+};
 use bytes::Bytes;
 use engineioxide::{DisconnectReason, Socket, TransportType};
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Weak},
 };
 
-/// What goes out as one packet of Engine.IO.
+/// One outgoing packet of Engine.IO.
 #[derive(Debug)]
 pub(super) enum Out {
-    /// Text.
+    /// A text packet.
     Text(String),
-    /// Bytes.
+    /// A binary packet.
     Binary(Bytes),
 }
 
@@ -25,59 +31,56 @@ impl Out {
     }
 }
 
-/// What a connection has to say. Engine.IO's own queue drops what does not fit and does not say when there is room: it
-/// gets no more than a window of packets, and the next ones when it has sent those.
+/// The outgoing packets of a connection. Engine.IO's own queue drops packets that do not fit, and does not tell when it
+/// has space again. It therefore gets one window of packets, and the next window after it has sent the first.
 pub(super) struct Outbound {
     socket: Weak<Socket<()>>,
-    edge: Arc<Edge>,
-    /// Packets of one window.
+    backpressure: Arc<Backpressure>,
+    /// The number of packets in one window.
     window: usize,
-    state: Mutex<Window>,
+    state: Lock<Window>,
 }
 
 #[derive(Default)]
 struct Window {
-    /// What Engine.IO did not get yet. Bounded: a room that has something here leaves its lane, so that it is a chunk of each
-    /// at most.
+    /// Packets that Engine.IO did not get yet. At most one chunk per namespace, because a namespace with waiting
+    /// packets leaves its lane.
     waiting: VecDeque<Out>,
-    /// What it got since its queue was last seen empty enough.
+    /// Packets in the present window: those that Engine.IO got since its queue was last nearly empty.
     packets: usize,
+    /// Bytes of these packets.
     bytes: usize,
 }
 
 impl Outbound {
-    /// `few`: the client takes no more than [`FEW_PACKETS`] at once.
-    pub(super) fn new(socket: &Arc<Socket<()>>, edge: Arc<Edge>, few: bool) -> Self {
+    /// With `few`, a window has at most [`FEW_PACKETS`] packets.
+    pub(super) fn new(socket: &Arc<Socket<()>>, backpressure: Arc<Backpressure>, few: bool) -> Self {
         let window = if few { FEW_PACKETS } else { OUTBOUND_PACKETS };
-        Self { socket: Arc::downgrade(socket), edge, window, state: Mutex::default() }
+        Self { socket: Arc::downgrade(socket), backpressure, window, state: Lock::default() }
     }
 
-    pub(super) fn edge(&self) -> &Arc<Edge> {
-        &self.edge
+    pub(super) fn backpressure(&self) -> &Arc<Backpressure> {
+        &self.backpressure
     }
 
-    fn state(&self) -> MutexGuard<'_, Window> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn socket(&self) -> Result<Arc<Socket<()>>, Disconnected> {
+        self.socket.upgrade().filter(|socket| !socket.is_closed()).ok_or(Disconnected)
     }
 
-    fn socket(&self) -> Result<Arc<Socket<()>>, Gone> {
-        self.socket.upgrade().filter(|socket| !socket.is_closed()).ok_or(Gone)
-    }
-
-    /// Sends what there is room for and keeps the rest; whether nothing is left.
+    /// Sends as many packets as fit into the window and keeps the rest. Returns whether nothing is left.
     pub(super) fn put(&self, all: impl IntoIterator<Item = Out>) -> bool {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.waiting.extend(all);
-        // Who is gone hears of it when it drains.
+        // If the session is closed, `drain` reports it.
         self.socket().is_ok_and(|socket| state.flush(&socket, self.window))
     }
 
     /// Resolves when nothing is left to send.
-    pub(super) async fn drain(&self) -> Result<(), Gone> {
+    pub(super) async fn drain(&self) -> Result<(), Disconnected> {
         let mut outcome = Ok(());
-        self.edge
+        self.backpressure
             .until(|| match self.socket() {
-                Ok(socket) => self.state().flush(&socket, self.window),
+                Ok(socket) => self.state.lock().flush(&socket, self.window),
                 Err(gone) => {
                     outcome = Err(gone);
                     true
@@ -87,20 +90,22 @@ impl Outbound {
         outcome
     }
 
-    /// Resolves when what was sent has left Engine.IO's queue, too. Not for a session that goes on: it takes all the room, so
-    /// that a ping may find none.
-    pub(super) async fn emptied(&self) -> Result<(), Gone> {
+    /// Resolves when Engine.IO's queue is empty, too. Only for a session that ends: the check reserves the whole queue
+    /// for a moment, and a ping that finds no space ends the session.
+    pub(super) async fn emptied(&self) -> Result<(), Disconnected> {
         self.drain().await?;
-        self.edge.until(|| self.socket().is_err() || self.socket().is_ok_and(|socket| waits_at_most(&socket, 0))).await;
+        self.backpressure
+            .until(|| self.socket().is_err() || self.socket().is_ok_and(|socket| waits_at_most(&socket, 0)))
+            .await;
         Ok(())
     }
 
-    /// Whether the connection is on this transport.
+    /// Whether the connection uses this transport.
     pub(super) fn is_on(&self, transport: TransportType) -> bool {
         self.socket.upgrade().is_some_and(|socket| socket.transport_type() == transport)
     }
 
-    /// Ends the connection; a client comes back by itself.
+    /// Closes the connection. The client reconnects by itself.
     pub(super) fn close(&self, reason: DisconnectReason) {
         if let Some(socket) = self.socket.upgrade() {
             socket.close(reason);
@@ -108,17 +113,17 @@ impl Outbound {
     }
 }
 
-/// Packets that may be left of a window when the next one is filled; and room, never taken by ours, for those of Engine.IO's
-/// own: a ping that finds none ends the session.
+/// Packets of a window that may be unsent when the next window begins. As many places in the queue stay free for
+/// Engine.IO's own packets, because a ping that finds no space ends the session.
 const SPARE: usize = 8;
-/// Packets Engine.IO's queue has room for.
+/// The capacity of Engine.IO's queue in packets.
 pub(super) const CAPACITY: usize = OUTBOUND_PACKETS + 2 * SPARE;
 
-/// A window for python-engineio, which lets a server go that sends it more than 16 packets in a payload: with what is left of
-/// the window before, and a ping, it is as many.
+/// The window for python-engineio, which disconnects from a server that sends more than 16 packets in one payload. The
+/// window, [`SPARE`] packets left of the previous window and a ping make 16.
 const FEW_PACKETS: usize = 15 - SPARE;
 
-/// Whether no more than so many packets wait in Engine.IO's queue.
+/// Whether at most `packets` packets wait in Engine.IO's queue.
 fn waits_at_most(socket: &Socket<()>, packets: usize) -> bool {
     let permits: Result<Vec<_>, _> = (0..CAPACITY - packets).map(|_| socket.reserve()).collect();
     permits.is_ok()
@@ -128,7 +133,7 @@ impl Window {
     fn flush(&mut self, socket: &Socket<()>, window: usize) -> bool {
         while let Some(next) = self.waiting.front() {
             let fits = self.packets < window && self.bytes + next.len() <= OUTBOUND_BYTES;
-            // One that is larger than all there may be goes alone.
+            // A packet that is larger than a whole window is sent alone.
             if !fits && self.packets > 0 {
                 if !waits_at_most(socket, SPARE) {
                     return false;

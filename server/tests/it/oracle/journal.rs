@@ -1,3 +1,5 @@
+//! What a reader received, compared with what was published and stored; and the random numbers of a run.
+
 use super::CHANNELS;
 use serde_json::Value;
 use std::{
@@ -6,14 +8,14 @@ use std::{
     time::Duration,
 };
 
-/// More would only repeat what the first ones say.
+/// Faults of which the text is kept. More texts would only repeat the first ones.
 const EXAMPLES: usize = 5;
 
-/// Chance that comes out the same for the same seed (splitmix64).
+/// Random numbers that are the same for the same seed (splitmix64).
 pub(super) struct Random(u64);
 
 impl Random {
-    /// One of many independent streams of a seed, so that no task's chance depends on when another draws.
+    /// One of many independent streams of a seed, so that the numbers of a task do not depend on when others draw.
     pub(super) fn new(seed: u64, stream: u64) -> Self {
         let mut this = Self(seed ^ stream.wrapping_mul(0xd1b5_4a32_d192_ed03));
         this.draw();
@@ -32,7 +34,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// From `low` up to, not including, `high`.
+    /// A number from `low` up to, but not including, `high`.
     pub(super) fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.draw() % (high - low)
     }
@@ -50,10 +52,10 @@ impl Random {
     }
 }
 
-/// Which message this is, whatever its id: channel, publisher and the publisher's number for it there.
+/// Identifies a message without its id: its channel, its publisher, and the publisher's number for it in that channel.
 pub(super) type Sent = (usize, u64, u64);
 
-/// A message as a reader got it.
+/// A message as a reader received it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Line {
     offset: u64,
@@ -61,22 +63,22 @@ struct Line {
     sent: Sent,
 }
 
-/// Everything a reader was handed, in order, and what was wrong with it. Numbers only: there are many of them.
+/// All messages that a reader received, in order, and their faults. Keeps only numbers, because there are many.
 #[derive(Default)]
 pub(super) struct Journal {
     lines: Vec<Line>,
     seen: HashSet<u64>,
-    /// Ids of another epoch could not be compared: the server does not restart here.
+    /// The epoch of all ids. There is only one, because the server does not restart in this test.
     epoch: Option<String>,
     /// The offset of each channel's last message.
     last: [Option<u64>; CHANNELS.len()],
-    /// The number that comes next of each publisher in each channel.
+    /// The number that is expected next from each publisher in each channel.
     next: HashMap<(usize, u64), u64>,
     faults: Faults,
 }
 
 impl Journal {
-    /// Takes one message. Nothing stops here: a test that goes on shows how much is wrong.
+    /// Takes one message. A fault is only noted, so that the run shows all faults.
     pub(super) fn take(&mut self, message: &Value) {
         let line = self.line(message);
         if !self.seen.insert(line.offset) {
@@ -87,12 +89,12 @@ impl Journal {
             self.faults.note(Kind::Disordered, 1, || format!("{line:?} after {before:?}"));
         }
         let (channel, publisher, n) = line.sent;
-        // What a reader can prove by itself: each message names the one before it.
+        // A reader can check this itself, because each message names the one before it.
         let last = self.last[channel].replace(line.offset);
         if line.prev != last {
             self.faults.note(Kind::Lost, 1, || format!("{line:?} does not follow {last:?}"));
         }
-        // And what only the numbers prove: `prev` would also be right if the server had lost what it acknowledged.
+        // Only the numbers prove this: `prev` would be right even if the server had lost an acknowledged message.
         let next = self.next.entry((channel, publisher)).or_default();
         if n > *next {
             self.faults.note(Kind::Lost, n - *next, || format!("{line:?} and not number {next} before it"));
@@ -114,7 +116,7 @@ impl Journal {
         }
     }
 
-    /// No client may take an id apart. This one is no client: it proves what the ids promise.
+    /// Splits an id, which a client must not do. The journal does it to check the order that ids promise.
     fn offset(&mut self, id: &str) -> u64 {
         let (epoch, offset) = id.split_once('.').unwrap();
         let known = self.epoch.get_or_insert_with(|| epoch.to_owned());
@@ -124,7 +126,7 @@ impl Journal {
         offset.parse().unwrap()
     }
 
-    /// `missed`, `error`, `bye`, a status: none of these has a reason to come here.
+    /// Notes an event that must not occur in this test, such as a `missed`, `error` or `bye` frame or a refusal.
     pub(super) fn strange(&mut self, what: &str) {
         self.faults.note(Kind::Strange, 1, || what.to_owned());
     }
@@ -141,7 +143,7 @@ impl Journal {
         &self.faults
     }
 
-    /// How often each message is in here.
+    /// How often each message is in this journal.
     pub(super) fn counts(&self) -> HashMap<Sent, usize> {
         let mut counts = HashMap::new();
         for line in &self.lines {
@@ -150,7 +152,7 @@ impl Journal {
         counts
     }
 
-    /// The verdict on this journal against all that was stored in the reader's channels.
+    /// Compares this journal with all messages that are stored in the reader's channels.
     pub(super) fn compare(mut self, history: &Self, channels: &[usize], cuts: usize) -> Verdict {
         let mine: HashMap<u64, Line> = self.lines.iter().map(|line| (line.offset, *line)).collect();
         let mut stored = 0;
@@ -165,7 +167,7 @@ impl Journal {
                 }
             }
         }
-        // The rest was never stored, or belongs to a channel nobody asked for.
+        // The rest was never stored, or belongs to a channel that this reader does not read.
         let foreign = mine.len() - stored;
         if foreign > 0 {
             self.faults.note(Kind::Strange, foreign as u64, || format!("{foreign} messages nobody stored"));
@@ -182,7 +184,7 @@ enum Kind {
     Strange,
 }
 
-/// What was wrong. One missing message may count more than once in `lost`: each proof of it counts.
+/// The faults that were found. A missing message may count more than once in `lost`, because each check counts it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Faults {
     counts: [u64; 4],
@@ -202,7 +204,7 @@ impl Faults {
     }
 }
 
-/// A line of the table.
+/// The faults of all readers with the same transport: a row of the table that the test prints.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Verdict {
     readers: usize,

@@ -1,6 +1,6 @@
-//! The oracle: publishers number what they send, every reader keeps a journal, and a proxy in between makes the
-//! network as bad as it gets. Nothing may be lost, doubled or out of order, on any transport, nor on the way from
-//! one to another. `BARO_ORACLE_SECONDS` says for how long, `BARO_SEED` takes the chances of an earlier run.
+//! The oracle: publishers number their messages, every reader keeps a journal, and a proxy between them is a bad
+//! network. No message may be lost, doubled or out of order, on any transport or between two transports.
+//! `BARO_ORACLE_SECONDS` sets how long it runs, `BARO_SEED` repeats the random choices of an earlier run.
 
 mod journal;
 mod proxy;
@@ -22,7 +22,7 @@ const SECONDS: u64 = 12;
 const CHANNELS: [&str; 3] = ["a", "b", "온실-3동"];
 const DIRECT: u64 = 4;
 const THROUGH_THE_PROXY: u64 = 2;
-/// After the last publish everybody must be done within this time.
+/// Time after the last publish in which all publishers and readers must finish.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn number(name: &str) -> Option<u64> {
@@ -54,18 +54,18 @@ async fn nothing_is_missed_or_doubled_through_a_bad_network() {
     for (name, verdict) in &table {
         println!("{name:<22}{verdict}");
     }
-    assert!(table.values().all(|verdict| verdict.faults.is_none()), "the table says what went wrong: {table:?}");
-    assert!(late.is_empty(), "these did not get everything: {late:?}");
-    assert!(table.values().all(|verdict| verdict.cuts > 0), "each was cut");
-    assert!(history.faults().is_none(), "what is stored is whole: {:?}", history.faults());
+    assert!(table.values().all(|verdict| verdict.faults.is_none()), "readers found faults: {table:?}");
+    assert!(late.is_empty(), "these readers did not get every message: {late:?}");
+    assert!(table.values().all(|verdict| verdict.cuts > 0), "the proxy cut each transport at least once");
+    assert!(history.faults().is_none(), "the stored messages have no faults: {:?}", history.faults());
     let counts = history.counts();
     for one in &sent {
-        assert_eq!(counts.get(one), Some(&1), "{one:?} was acknowledged, so it is stored, once");
+        assert_eq!(counts.get(one), Some(&1), "{one:?} was acknowledged, so it is stored once");
     }
-    assert_eq!(history.len(), sent.len(), "each was repeated until it was acknowledged, so nothing else is stored");
+    assert_eq!(history.len(), sent.len(), "every publish was acknowledged in the end, so nothing else is stored");
 }
 
-/// A reader at work.
+/// A reader that runs in its own task.
 struct Listener {
     plan: Plan,
     reached: watch::Receiver<Reached>,
@@ -80,7 +80,7 @@ impl Listener {
     }
 }
 
-/// Waits until every reader has the last message of each of its channels; those that never do.
+/// Waits until every reader has the last message of each of its channels. Returns those that do not get it in time.
 async fn wait_for_all(listeners: &mut [Listener], last: Reached) -> Vec<Plan> {
     let deadline = Instant::now() + PATIENCE;
     let mut late = Vec::new();
@@ -104,14 +104,14 @@ async fn compare(listeners: Vec<Listener>, history: &Journal) -> BTreeMap<&'stat
     table
 }
 
-/// Publishes for the time of the run: some directly, some through the proxy. In the middle third upgrades are
-/// refused. Returns what was acknowledged, and how often something had to be sent again for it.
+/// Publishes for the time of the run: some publishers directly, some through the proxy. The proxy refuses upgrades in
+/// the middle third. Returns the acknowledged messages, and how often a publish was repeated.
 async fn publish(baro: &Baro, proxy: &Proxy, seed: u64, time: Duration) -> (Vec<Sent>, usize) {
     let until = Instant::now() + time;
     let publishers = (0..DIRECT + THROUGH_THE_PROXY).map(|number| {
         let is_direct = number < DIRECT;
         let address = if is_direct { baro.address } else { proxy.address };
-        // Streams of their own, beyond those of the readers.
+        // Random streams that no reader uses.
         let random = Random::new(seed, 1000 + number);
         tokio::spawn(Publisher { number, is_direct, address, random, client: readers::client() }.run(until))
     });
@@ -124,7 +124,7 @@ async fn publish(baro: &Baro, proxy: &Proxy, seed: u64, time: Duration) -> (Vec<
     };
     let (done, ()) = tokio::join!(timeout(time + PATIENCE, publishers), weather);
     let mut all = (Vec::new(), 0);
-    for publisher in done.expect("every publish is acknowledged some time") {
+    for publisher in done.expect("every publish is acknowledged in the end") {
         let (sent, retries) = publisher.unwrap();
         all.0.extend(sent);
         all.1 += retries;
@@ -141,7 +141,7 @@ struct Publisher {
 }
 
 impl Publisher {
-    /// Begins nothing new after that time, and finishes what it began.
+    /// Begins no publish after `until`, and finishes the one that it began.
     async fn run(mut self, until: Instant) -> (Vec<Sent>, usize) {
         let mut ticks = interval(Duration::from_millis(if self.is_direct { 12 } else { 40 }));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -162,13 +162,13 @@ impl Publisher {
         (sent, retries)
     }
 
-    /// Whether it was acknowledged. Only the status counts: the answer's body may get lost.
+    /// Publishes a message. Returns whether it was acknowledged: only the status counts, as the body may get lost.
     async fn post(&self, (channel, publisher, n): Sent) -> bool {
         let url = format!("http://{}/c/{}", self.address, readers::encoded(CHANNELS[channel]));
         let body = format!(r#"{{"p":{publisher},"n":{n}}}"#);
         let mut request = self.client.post(url).header("content-type", "application/json").body(body);
         if !self.is_direct {
-            // A network that loses the answer: the same key until there is one.
+            // The proxy may lose the answer, so the publish is repeated with the same key.
             let key = format!("{publisher}-{channel}-{n}");
             request = request.header("idempotency-key", key).timeout(Duration::from_millis(2500));
         }
@@ -176,7 +176,7 @@ impl Publisher {
     }
 }
 
-/// Everything, read directly.
+/// Reads all stored messages without the proxy.
 async fn history(baro: &Baro) -> Journal {
     let mut journal = Journal::default();
     let mut after = "earliest".to_owned();

@@ -1,3 +1,5 @@
+//! A proxy that behaves like a bad network: it cuts, delays, gathers, half-closes and silences connections.
+
 use super::journal::Random;
 use std::{
     net::SocketAddr,
@@ -16,15 +18,15 @@ use tokio::{
     time::{Instant, sleep, timeout, timeout_at},
 };
 
-/// All that is held of one direction of a connection.
+/// Bytes that the proxy holds of one direction of a connection.
 const CHUNK: usize = 16 * 1024;
-/// Longer than a client waits, so that it is the client that has to notice a silence.
+/// Longer than a client waits, so that the client must notice the silence.
 const SILENT_LIFE: Duration = Duration::from_secs(4);
-/// Answers are held back until so much is there, or more; or for so long.
+/// Answers are held back until at least this many bytes have arrived, or for [`GATHER_TIME`].
 const GATHER_LEAST: usize = 2 * 1024;
 const GATHER_TIME: Duration = Duration::from_millis(300);
 
-/// A bad network: every connection through it is cut within some seconds, whatever else happens to it.
+/// A bad network: it cuts every connection within a few seconds, and some have another [`Fault`] before.
 pub(super) struct Proxy {
     pub(super) address: SocketAddr,
     shared: Arc<Shared>,
@@ -38,25 +40,25 @@ struct Shared {
     refusals: AtomicUsize,
 }
 
-/// What a connection suffers before it is cut.
+/// The fault of a connection before it is cut.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fault {
     Nothing,
-    /// Each chunk comes late, both ways.
+    /// Each chunk is late, in both directions.
     Delays,
-    /// Answers are held back and come in bursts.
+    /// Answers are held back and arrive in bursts.
     Gathers,
-    /// What the client says ends early; answers go on.
+    /// The direction from the client ends early; answers continue.
     ClosesUp,
-    /// Answers end early; what the client says goes on.
+    /// Answers end early; the direction from the client continues.
     ClosesDown,
-    /// After the answer's head nothing comes through any more, and nothing says so.
+    /// After the head of the answer nothing passes in either direction, and the connection stays open.
     GoesSilent,
 }
 
 impl Fault {
     fn any(random: &mut Random) -> Self {
-        // Silence is rare: it costs a reader more time than all the others, and it has to keep up.
+        // Silence is rare: it costs a reader more time than the other faults, and the reader has to keep up.
         match random.between(0, 24) {
             0..=3 => Self::Delays,
             4..=7 => Self::Gathers,
@@ -69,7 +71,7 @@ impl Fault {
 }
 
 impl Proxy {
-    /// The seed decides what the n-th connection suffers; which one is the n-th is up to the scheduler.
+    /// The seed decides the fault of the n-th connection; the scheduler decides which connection is the n-th.
     pub(super) async fn start(server: SocketAddr, mut random: Random) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let this = Self { address: listener.local_addr().unwrap(), shared: Arc::default() };
@@ -82,7 +84,7 @@ impl Proxy {
         this
     }
 
-    /// While it refuses, every second upgrade is answered with 403, and the client has to find another way.
+    /// While the proxy refuses, it answers about every second upgrade with 403, as networks without WebSockets do.
     pub(super) fn refuse_upgrades(&self, refusing: bool) {
         self.shared.refusing.store(refusing, Ordering::Relaxed);
     }
@@ -94,7 +96,7 @@ impl Proxy {
     }
 }
 
-/// One connection from its beginning to its cut.
+/// Carries one connection until it ends or is cut.
 async fn suffer(mut client: TcpStream, server: SocketAddr, mut random: Random, shared: Arc<Shared>) {
     let Ok(mut server) = TcpStream::connect(server).await else { return };
     let fault = Fault::any(&mut random);
@@ -103,13 +105,13 @@ async fn suffer(mut client: TcpStream, server: SocketAddr, mut random: Random, s
     if timeout(life, carry(&mut client, &mut server, fault, random, &shared)).await.is_err() {
         shared.cuts.fetch_add(1, Ordering::Relaxed);
         if resets {
-            // An RST, which also throws away what is under way. Else they are dropped: a FIN.
+            // A reset also discards the bytes that are on the way. Otherwise dropping the sockets sends a FIN.
             let _ = (client.set_zero_linger(), server.set_zero_linger());
         }
     }
 }
 
-/// Carries until both directions are done; whoever drops this before holds both ends of a cut line.
+/// Carries until both directions have ended. The caller keeps both sockets, so that it can cut the connection before.
 async fn carry(client: &mut TcpStream, server: &mut TcpStream, fault: Fault, mut random: Random, shared: &Shared) {
     let (mut from_client, mut to_client) = client.split();
     let (from_server, mut to_server) = server.split();
@@ -133,15 +135,15 @@ async fn carry(client: &mut TcpStream, server: &mut TcpStream, fault: Fault, mut
         Fault::ClosesDown => (None, Some(end)),
         _ => (None, None),
     };
-    // Requests are small: there is nothing to gather of them.
+    // Requests are too small to be gathered.
     let up_fault = if fault == Fault::Gathers { Fault::Nothing } else { fault };
     tokio::join!(direction(up, up_fault, up_end, random.fork()), direction(down, fault, down_end, random));
 }
 
-/// One way through the proxy.
+/// One direction through the proxy.
 type Way<'a> = (ReadHalf<'a>, WriteHalf<'a>);
 
-/// Carries one direction until it is over, or until it has to end, and says so to whoever listens there.
+/// Carries one direction until it ends, at the latest after `end`, and then closes it towards the receiver.
 async fn direction((mut from, mut to): Way<'_>, fault: Fault, end: Option<Duration>, random: Random) {
     let carried = pump(&mut from, &mut to, fault, random);
     match end {
@@ -174,7 +176,7 @@ async fn pump(from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>, fault: Fault, mut
     }
 }
 
-/// Fills the chunk, or as much of it as comes within a moment.
+/// Fills the chunk with what arrives within [`GATHER_TIME`]. Returns the number of bytes.
 async fn gather(from: &mut ReadHalf<'_>, chunk: &mut [u8]) -> usize {
     let mut filled = from.read(chunk).await.unwrap_or(0);
     let until = Instant::now() + GATHER_TIME;
@@ -187,7 +189,7 @@ async fn gather(from: &mut ReadHalf<'_>, chunk: &mut [u8]) -> usize {
     filled
 }
 
-/// Passes the head of the answer, so that the client believes in it, and nothing after that, not even an end.
+/// Passes the head of the answer, so that the client trusts the connection, and nothing after it, not even its end.
 async fn go_silent(up: Way<'_>, down: Way<'_>, random: Random, shared: &Shared) {
     let ((mut from_client, mut to_server), (mut from_server, mut to_client)) = (up, down);
     let answer = tokio::select! {
@@ -214,7 +216,7 @@ async fn swallow(from: &mut ReadHalf<'_>) {
     while let Ok(1..) = from.read(&mut chunk).await {}
 }
 
-/// What came up to the end of a head, perhaps with what follows it, and the head's length.
+/// Reads the head of a request or an answer. Returns its bytes, perhaps with some that follow, and its length.
 async fn head(from: &mut ReadHalf<'_>) -> Option<(Vec<u8>, usize)> {
     let mut bytes: Vec<u8> = Vec::with_capacity(CHUNK);
     while bytes.len() < CHUNK {

@@ -1,3 +1,5 @@
+//! The readers of the oracle: some use one transport, others change it at random. All reconnect when they are cut.
+
 use super::{
     CHANNELS,
     journal::{Journal, Random},
@@ -16,12 +18,12 @@ use tokio_tungstenite::{
     tungstenite::{Error, Message},
 };
 
-/// Without a byte for so long a connection is given up: the network may have gone silent.
+/// A reader closes a connection after this long without a byte, because the network may have gone silent.
 const SILENCE: Duration = Duration::from_millis(2500);
-/// An event is never so large here; what grows beyond it never ends.
+/// Bytes that no event of this test has. A larger event has lost its end.
 const EVENT_MOST: usize = 1024 * 1024;
 
-/// The offset of the last message of each channel: how far a reader is.
+/// The offset of the last message that a reader has of each channel.
 pub(super) type Reached = [Option<u64>; CHANNELS.len()];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,22 +41,22 @@ impl Transport {
         [Self::WebSocket, Self::Sse, Self::LongPoll, Self::Poll, Self::SocketIo, Self::SocketIoPolls];
 }
 
-/// How somebody listens.
+/// What a reader reads, and over which transport.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
-    /// `None`: another one each time, and not only when it is cut.
+    /// `None`: a random transport for each connection; such a reader also changes without being cut.
     transport: Option<Transport>,
-    /// One channel on `/c`; `None`: all of them on `/live`.
+    /// One channel, on `/c`. `None`: all channels, on `/live`.
     channel: Option<usize>,
 }
 
 impl Plan {
-    /// Each transport on all channels, twice, and on one; and six readers that change.
+    /// Three readers for each transport, two on all channels and one on one channel; and six that change the transport.
     pub(super) fn all() -> Vec<Self> {
         let steady = Transport::ALL.map(Some);
         let all = steady.into_iter().chain([None; 2]).enumerate();
         all.flat_map(|(n, transport)| {
-            // Not the same channel for all: one has a name that must be encoded.
+            // Not the same channel for all transports: the name of one channel must be percent-encoded.
             let channel = Some(n % CHANNELS.len());
             [None, None, channel].map(|channel| Self { transport, channel })
         })
@@ -85,12 +87,12 @@ impl Plan {
     }
 }
 
-/// A client for one request on one connection, whatever proxies the machine knows.
+/// A client that opens a connection for each request, and ignores the proxies that the machine is configured with.
 pub(super) fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap()
 }
 
-/// A channel's name as it stands in a URL.
+/// A channel's name, percent-encoded for a URL.
 pub(super) fn encoded(name: &str) -> String {
     name.parse::<app::wire::ChannelName>().unwrap().path().trim_start_matches("/c/").to_owned()
 }
@@ -116,7 +118,7 @@ impl Reader {
         Self { address, plan, random, client, journal, after: None, cuts: 0, progress }
     }
 
-    /// Listens until it is stopped, in the middle of whatever it does; the journal, and how often it was cut.
+    /// Reads until it is stopped, at any point. Returns the journal, and how often the reader was cut.
     pub(super) async fn run(mut self, stop: watch::Receiver<bool>) -> (Journal, usize) {
         tokio::select! {
             () = self.listen() => {}
@@ -140,14 +142,14 @@ impl Reader {
                 self.cuts += 1;
                 sleep(self.random.millis(1, 30)).await;
             } else if transport == Transport::Poll {
-                // How often somebody polls is up to them.
+                // Clients choose how often they poll.
                 sleep(self.random.millis(1, 100)).await;
             }
         }
     }
 
-    /// Whether it stops by itself after this message, to go on in another way. Not so often that coming and going
-    /// is all it does: it would fall behind for ever, as some hundred messages come each second.
+    /// Whether the reader leaves after this message to use another transport. It does so rarely: a few hundred messages
+    /// come each second, and a reader that reconnects all the time would fall behind forever.
     fn moves_on(&mut self) -> bool {
         self.plan.transport.is_none() && self.random.once_in(250)
     }
@@ -160,7 +162,7 @@ impl Reader {
         self.after.as_deref().unwrap_or("earliest")
     }
 
-    /// Takes one frame; whether the reader moves on after it.
+    /// Takes one frame. Returns whether the reader moves on after it.
     fn take(&mut self, frame: &Value) -> bool {
         match frame["type"].as_str().unwrap() {
             "message" => {
@@ -170,18 +172,18 @@ impl Reader {
                 return self.moves_on();
             }
             "cursor" => self.after = frame["cursor"].as_str().map(str::to_owned),
-            // Nothing is gone, nothing is wrong and nobody stops in this test.
+            // No message is trimmed, no request is wrong, and the server does not stop in this test.
             "missed" | "error" | "bye" => self.journal.strange(&frame.to_string()),
             _ => {}
         }
         false
     }
 
-    /// `None` when it was cut.
+    /// Returns `None` when the connection was cut.
     async fn websocket(&mut self) -> Option<()> {
         let stream = timeout(SILENCE, TcpStream::connect(self.address)).await.ok()?.ok()?;
         let opened = timeout(SILENCE, client_async(self.url("ws", self.after(), ""), stream)).await.ok()?;
-        // The proxy's 403 is a bad network; anything else that is not a 101 is the server's mistake.
+        // A 403 comes from the proxy. Any other status that is not 101 is a mistake of the server.
         if let Err(Error::Http(response)) = &opened
             && response.status() != 403
         {
@@ -198,7 +200,7 @@ impl Reader {
         }
     }
 
-    /// A `GET` that has to be answered with 200.
+    /// Sends a `GET` request, which the server must answer with 200.
     async fn get(&mut self, request: reqwest::RequestBuilder) -> Option<Response> {
         let response = timeout(SILENCE, request.send()).await.ok()?.ok()?;
         if response.status() != 200 {
@@ -209,14 +211,14 @@ impl Reader {
     }
 
     async fn events(&mut self) -> Option<()> {
-        // As an EventSource does: the address stays what it was at first, and the header beats what it says.
+        // As an EventSource does: the URL stays the same, and the header takes precedence over its cursor.
         let request = self.client.get(self.url("http", "earliest", "")).header("accept", "text/event-stream");
         let request = self.after.iter().fold(request, |request, id| request.header("last-event-id", id));
         let mut response = self.get(request).await?;
         let mut buffer: Vec<u8> = Vec::new();
         loop {
             buffer.extend_from_slice(&timeout(SILENCE, response.chunk()).await.ok()?.ok()??);
-            // An event that did not arrive whole is none.
+            // A part of an event does not count.
             while let Some(end) = buffer.windows(2).position(|pair| pair == b"\n\n") {
                 let event: Vec<u8> = buffer.drain(..end + 2).collect();
                 if self.event(std::str::from_utf8(&event).unwrap()) {
@@ -231,7 +233,7 @@ impl Reader {
         let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name));
         let Some(data) = field("data: ") else { return false };
         let moves_on = self.take(&serde_json::from_str(data).unwrap());
-        // A browser knows the `id:` only, so it has to be what the frame says.
+        // A browser knows only the `id:` field, so it must equal the id in the frame.
         if field("id: ").is_some_and(|id| self.after.as_deref() != Some(id)) {
             self.journal.strange(event);
         }
@@ -254,7 +256,7 @@ impl Reader {
         Some(())
     }
 
-    /// What a client of Socket.IO says to come in, and perhaps then.
+    /// The packets with which a Socket.IO client joins a namespace and, for all channels, subscribes.
     fn socket_io_opening(&self) -> Vec<String> {
         let after = self.after();
         match self.plan.channel {
@@ -266,14 +268,14 @@ impl Reader {
         }
     }
 
-    /// Takes a packet of Engine.IO: whether the reader moves on; the answer it wants, if any.
+    /// Takes a packet of Engine.IO. Returns whether the reader moves on, and the answer to the packet, if it needs one.
     fn packet(&mut self, packet: &str) -> (bool, Option<&'static str>) {
         match packet.as_bytes() {
             b"2" => (false, Some("3")),
             [b'4', b'2', ..] => {
                 let event: Value = serde_json::from_str(&packet[packet.find('[').unwrap()..]).unwrap();
                 let moves_on = self.take(&event[1]);
-                // A client that recovers by itself knows the offset only, so it has to be what the frame says.
+                // A client that recovers its connection knows only the offset, so it must equal the id in the frame.
                 if let Some(offset) = event[2].as_str()
                     && self.after.as_deref() != offset.split(' ').next()
                 {
@@ -281,7 +283,7 @@ impl Reader {
                 }
                 (moves_on, None)
             }
-            // Opened, connected, closed, nothing new.
+            // Open, close, noop and connect carry no message.
             [b'0' | b'1' | b'6', ..] | [b'4', b'0', ..] => (false, None),
             _ => {
                 self.journal.strange(packet);
@@ -326,7 +328,7 @@ impl Reader {
         }
     }
 
-    /// An answer of Engine.IO. A session that ended because its poll was cut is unknown, which is no mistake.
+    /// The body of an Engine.IO answer. A refusal is not a fault: the server forgets a session whose poll was cut.
     async fn payload(&self, request: reqwest::RequestBuilder) -> Option<String> {
         let response = timeout(SILENCE, request.send()).await.ok()?.ok()?;
         let answered = response.status() == 200;
