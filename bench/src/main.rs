@@ -65,6 +65,8 @@ enum Command {
     Compare(compare::CompareOptions),
     /// One of these rows for one server, with all its figures.
     Row(compare::RowOptions),
+    /// Two builds of Baro in turns: what a change costs.
+    Beside(compare::BesideOptions),
     /// How Baro does with more readers, channels, bytes and publishers.
     Grow(compare::GrowOptions),
     /// A short run that fails if Baro became much slower beside the floor.
@@ -95,7 +97,7 @@ fn main() -> Result<()> {
 impl Command {
     /// Whether the server and the load generator run on separate cores.
     fn compares(&self) -> bool {
-        matches!(self, Self::Row(_) | Self::Compare(_) | Self::Grow(_) | Self::Guard(_))
+        matches!(self, Self::Row(_) | Self::Compare(_) | Self::Beside(_) | Self::Grow(_) | Self::Guard(_))
     }
 }
 
@@ -104,6 +106,7 @@ async fn measure(cli: &Cli, core: Option<usize>) -> Result<()> {
     match &cli.command {
         Command::Compare(options) => return compare::compare(&peers()?, options).await,
         Command::Row(options) => return compare::row(&peers()?, options).await,
+        Command::Beside(options) => return compare::beside(&peers()?, options).await,
         Command::Grow(options) => return compare::grow(&peers()?, options).await,
         Command::Guard(options) => return compare::guard(&peers()?, options).await,
         Command::Floor(options) => return floor::run(options),

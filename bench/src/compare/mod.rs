@@ -3,6 +3,7 @@
 //! The server and the load generator run on separate cores, so that the result does not depend on the kernel's
 //! scheduler.
 
+mod beside;
 mod cores;
 mod durable;
 mod grow;
@@ -13,6 +14,7 @@ mod plot;
 mod rows;
 mod table;
 
+pub(crate) use beside::{Options as BesideOptions, run as beside};
 pub(crate) use cores::{setup, take_core};
 pub(crate) use grow::{Options as GrowOptions, run as grow};
 pub(crate) use guard::{Options as GuardOptions, run as guard};
