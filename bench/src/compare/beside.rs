@@ -37,35 +37,43 @@ pub(crate) struct Options {
     idle: usize,
 }
 
+/// What one build reached in each round, for the old build and the new one.
+type Rounds = [Vec<f64>; 2];
+
+/// Measures and prints the table.
 pub(crate) async fn run(setup: &Setup, options: &Options) -> Result<()> {
     let old = Setup { baro: options.old.clone(), dir: setup.dir.clone(), core: setup.core };
-    let effort = Effort { seconds: options.seconds, idle: options.idle, readers: None, size: 128 };
     let all = Row::value_variants().iter().copied();
     let rows: Vec<Row> = all.filter(|row| options.rows.is_empty() || options.rows.contains(row)).collect();
-    let mut values = vec![[Vec::new(), Vec::new()]; rows.len()];
+    let values = measure_rounds([&old, setup], &rows, options).await?;
+    print_medians(&rows, values);
+    Ok(())
+}
+
+async fn measure_rounds(builds: [&Setup; 2], rows: &[Row], options: &Options) -> Result<Vec<Rounds>> {
+    let effort = Effort { seconds: options.seconds, idle: options.idle, readers: None, size: 128 };
+    let mut values = vec![Rounds::default(); rows.len()];
     for round in 0..options.rounds {
         // All rows once, and not one row several times: rows with 10,000 connections would use up the local ports, which the
         // kernel keeps for a minute after their connection.
         for (row, values) in rows.iter().zip(&mut values) {
             // Each build is first in every second round.
             for build in if round % 2 == 0 { [0, 1] } else { [1, 0] } {
-                let value = value(*row, [&old, setup][build], effort).await?;
-                println!(
-                    "round {}  {:<13} {} {:>12} {}",
-                    round + 1,
-                    row.name(),
-                    ["old", "new"][build],
-                    number(value),
-                    row.unit()
-                );
+                let value = value(*row, builds[build], effort).await?;
+                let (name, build_name) = (row.name(), ["old", "new"][build]);
+                println!("round {}  {name:<13} {build_name} {:>12} {}", round + 1, number(value), row.unit());
                 values[build].push(value);
             }
         }
     }
+    Ok(values)
+}
+
+fn print_medians(rows: &[Row], values: Vec<Rounds>) {
     let columns = ["row", "unit", "old", "new", "share", ""];
     let mut table =
         Table::new("Two builds in turns, the medians; a share above 1 says that the new one is better", columns);
-    for (row, values) in rows.into_iter().zip(values) {
+    for (row, values) in rows.iter().zip(values) {
         let [old, new] = values.map(|values| median(values).unwrap_or_default());
         let share = row.share(new, old);
         let mark = if share < 1.0 - TOLERANCE { "worse" } else { "" };
@@ -79,7 +87,6 @@ pub(crate) async fn run(setup: &Setup, options: &Options) -> Result<()> {
         ]);
     }
     table.print();
-    Ok(())
 }
 
 async fn value(row: Row, setup: &Setup, effort: Effort) -> Result<f64> {
